@@ -1,0 +1,1 @@
+"""One file or folder per outside thing. Adapters translate and never decide; they know `bot`."""

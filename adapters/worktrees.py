@@ -1,0 +1,68 @@
+"""Baton's own git worktrees: where each one is, and the command that makes it or takes it up."""
+
+import hashlib
+import json
+import re
+import sys
+from pathlib import Path
+
+from bot.ports import Prepared
+from bot.run import Worktree
+
+_SCRIPT = Path(__file__).with_name("prepare_worktree.py")
+_NO_RESULT = "The preparation of the worktree was cut short."
+_READABLE_LENGTH = 40
+_DIGEST_LENGTH = 20
+
+
+class Worktrees:
+    """The worktrees below one directory of this host, one for each branch of each repository."""
+
+    def __init__(self, root: Path, host: str) -> None:
+        self._root = root.expanduser().resolve()
+        self._host = host
+
+    def place(self, repository: str, branch: str) -> Worktree:
+        """The same place for all ways to write the repository's path; no two branches share one.
+
+        Names are lower case ASCII with a digest of the whole, so that neither odd branch names
+        nor a file system that ignores case can make two of them meet.
+        """
+        canonical = Path(repository).expanduser().resolve()
+        directory = self._root / _name(canonical.name, str(canonical)) / _name(branch, branch)
+        return Worktree(self._host, str(directory))
+
+    def lock_path(self, worktree: Worktree) -> Path:
+        """The lock file that the supervisors of this worktree share; never inside the worktree."""
+        name = _name(Path(worktree.path).name, worktree.path)
+        return self._root / "locks" / f"{name}.lock"
+
+    def preparation(
+        self, *, repository: str, base: str, branch: str, worktree: Worktree, result: Path
+    ) -> tuple[str, ...]:
+        """The command that makes the worktree or takes it up; may be repeated after any crash.
+
+        It ends with 0 once the worktree stands on its branch, and otherwise changed nothing that
+        a person made. `result` is a file that it writes for `result`; take another for every
+        attempt, or an attempt that was cut short may seem to have had the earlier one's.
+        """
+        canonical = str(Path(repository).expanduser().resolve())
+        return (
+            *(sys.executable, "-I", "-X", "utf8", str(_SCRIPT)),
+            *(f"--repository={canonical}", f"--base={base}", f"--branch={branch}"),
+            *(f"--path={worktree.path}", f"--result={result.absolute()}"),
+        )
+
+    def result(self, path: Path) -> Prepared:
+        """What the preparation that ended wrote into this file."""
+        try:
+            written = json.loads(path.read_text(encoding="utf-8"))
+            return Prepared(reason=written["reason"], notice=written["notice"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return Prepared(reason=_NO_RESULT, notice=None)
+
+
+def _name(readable: str, whole: str) -> str:
+    digest = hashlib.sha256(whole.encode("utf-8", "surrogateescape")).hexdigest()[:_DIGEST_LENGTH]
+    words = re.sub(r"[^a-z0-9]+", "-", readable.lower())[:_READABLE_LENGTH].strip("-")
+    return f"{words}-{digest}" if words else digest

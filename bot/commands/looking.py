@@ -1,0 +1,85 @@
+"""Commands that only look: `status`, `runs`, `logs`, `history`, `help`."""
+
+import re
+from collections import deque
+from collections.abc import Sequence
+
+from bot import replies
+from bot.access import Role
+from bot.commands.choosing import OPEN_THEN_ANY, choose
+from bot.commands.context import Context
+from bot.conversation import Door
+from bot.outcome import Outcome, Word
+from bot.run import Run
+
+LISTED_IN_CHAT = 20
+LOG_LINES = 20
+_UNLIMITED_DOORS = frozenset({Door.CLI, Door.API})
+_ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|.)|[\x00-\x08\x0b-\x1f\x7f]")
+
+
+def status(context: Context) -> Outcome:
+    """Where one run stands, or every open run of this conversation."""
+    chosen = choose(context, OPEN_THEN_ANY)
+    if isinstance(chosen, Run):
+        waits = chosen.waiting_for_worker and not context.tx.live_worker(chosen.worktree.host)
+        reply = replies.status(chosen, context.tx.now, context.door, waits=waits)
+        return Outcome(word=Word.SHOWN, reply=reply, run=chosen, by=chosen.changed)
+    if chosen.candidates and not context.rest:
+        return _listed(context, chosen.candidates, more=False)
+    return chosen
+
+
+def runs(context: Context) -> Outcome:
+    """Every run, newest first; in chat the newest ones of this team or guild."""
+    limit = None if context.door in _UNLIMITED_DOORS else LISTED_IN_CHAT + 1
+    tenant = None if context.role is Role.ADMIN else context.conversation.tenant
+    found = context.tx.runs.recent(limit, tenant)
+    more = limit is not None and len(found) == limit
+    return _listed(context, found[:LISTED_IN_CHAT] if more else found, more=more)
+
+
+def _listed(context: Context, found: Sequence[Run], *, more: bool) -> Outcome:
+    reply = replies.run_list(found, context.tx.now, more=more, door=context.door)
+    return Outcome(word=Word.SHOWN, reply=reply, candidates=tuple(found))
+
+
+def logs(context: Context) -> Outcome:
+    """The last lines of a run's output."""
+    chosen = choose(context, OPEN_THEN_ANY)
+    if isinstance(chosen, Outcome):
+        return chosen
+    try:
+        with context.house.log_path(chosen.id).open(encoding="utf-8", errors="replace") as file:
+            lines = [plain(line) for line in deque(file, LOG_LINES)]
+    except FileNotFoundError:
+        lines = []
+    reply = replies.log_tail(chosen, lines)
+    return Outcome(word=Word.SHOWN, reply=reply, run=chosen, by=chosen.changed)
+
+
+def plain(line: str) -> str:
+    """A line of output without its end and without whatever would steer a terminal."""
+    return _ESCAPES.sub("", line.rstrip("\n"))
+
+
+def history(context: Context) -> Outcome:
+    """What was asked of a run, by whom, and what came of it."""
+    chosen = choose(context, OPEN_THEN_ANY)
+    if isinstance(chosen, Outcome):
+        return chosen
+    events = tuple(context.tx.audit.of(chosen.id))
+    reply = replies.history(chosen, events, context.tx.now)
+    return Outcome(word=Word.SHOWN, reply=reply, run=chosen, by=chosen.changed, events=events)
+
+
+def help_(context: Context) -> Outcome:
+    """What this person may do here."""
+    usages = [
+        (usage, meaning)
+        for usage, meaning, needed in context.house.usages.values()
+        if context.role >= needed
+    ]
+    workflows = {name: flow.description for name, flow in context.house.catalogue.items()}
+    reply = replies.help_text(usages, workflows, context.door)
+    return Outcome(word=Word.SHOWN, reply=reply)

@@ -1,0 +1,111 @@
+"""`run`: start a workflow in a worktree of its own, or in a branch's."""
+
+import re
+import secrets
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bot import replies
+from bot.commands.context import Context
+from bot.outcome import Outcome, Word
+from bot.ports import NewRun, WorktreeHeldError
+from bot.workflows import Workflow
+
+LARGEST_ARGUMENTS = 32 * 1024
+_ID_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_BRANCH_REFUSED = re.compile(r"^[-/.]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|[/.]$")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What `run` was asked for."""
+
+    workflow: str
+    branch: str | None
+    arguments: Mapping[str, str]
+
+
+class _RefusedError(Exception):
+    """The words behind `run` cannot be used; the reply says why."""
+
+    def __init__(self, reply: str) -> None:
+        super().__init__(reply)
+        self.reply = reply
+
+
+def run(context: Context) -> Outcome:
+    """Claim a worktree for a new run."""
+    try:
+        wanted = _read(context.rest)
+        workflow = _workflow(context, wanted)
+    except _RefusedError as refused:
+        return Outcome(word=Word.INVALID, reply=refused.reply)
+    new = _new_run(context, wanted, workflow)
+    try:
+        claimed = context.tx.claims.insert(new, context.by, context.invocation.message.worker)
+    except WorktreeHeldError:
+        holder = context.tx.runs.holder_of(new.worktree)
+        reply = replies.worktree_busy(new.branch, holder, context.tx.now, context.door, None)
+        by = holder.changed if holder else None
+        return Outcome(word=Word.WORKTREE_BUSY, reply=reply, by=by)
+    context.tx.cards.open(claimed, context.conversation.channel)
+    reply = replies.started(claimed)
+    if claimed.worker is None and not context.tx.live_worker(context.house.host):
+        reply += replies.no_worker(context.door)
+    return Outcome(word=Word.STARTED, reply=reply, run=claimed, by=claimed.changed)
+
+
+def _read(rest: str) -> Wanted:
+    words = _words(rest)
+    arguments: dict[str, str] = {}
+    for word in words[1:]:
+        key, equals, value = word.partition("=")
+        if not equals or not _KEY.fullmatch(key) or "\0" in value:
+            raise _RefusedError(replies.bad_argument(word))
+        if key.upper() in {known.upper() for known in arguments}:
+            raise _RefusedError(replies.argument_twice(key))
+        arguments[key] = value
+    if sum(len(k) + len(v.encode("utf-8", "replace")) for k, v in arguments.items()) > (
+        LARGEST_ARGUMENTS
+    ):
+        raise _RefusedError(replies.arguments_too_large(LARGEST_ARGUMENTS))
+    branch = arguments.pop("branch", None)
+    if branch is not None and (not branch or branch == "@" or _BRANCH_REFUSED.search(branch)):
+        raise _RefusedError(replies.bad_branch(branch))
+    return Wanted(words[0] if words else "", branch, arguments)
+
+
+def _words(rest: str) -> list[str]:
+    """Split as a shell does, taking the quotation marks that phones type for plain ones."""
+    plain = rest.translate(str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'"}))
+    try:
+        return shlex.split(plain)
+    except ValueError:
+        raise _RefusedError(replies.open_quote()) from None
+
+
+def _workflow(context: Context, wanted: Wanted) -> Workflow:
+    known = context.house.catalogue
+    if not wanted.workflow:
+        raise _RefusedError(replies.no_workflow_named(known, context.door))
+    if wanted.workflow not in known:
+        raise _RefusedError(replies.unknown_workflow(wanted.workflow, known))
+    return known[wanted.workflow]
+
+
+def _new_run(context: Context, wanted: Wanted, workflow: Workflow) -> NewRun:
+    run_id = "".join(secrets.choice(_ID_LETTERS) for _ in range(8))
+    branch = wanted.branch or f"baton/{run_id}"
+    return NewRun(
+        id=run_id,
+        workflow=workflow.name,
+        conversation=context.conversation,
+        arguments=wanted.arguments,
+        repository=workflow.repository,
+        base=workflow.base,
+        branch=branch,
+        worktree=context.house.places.place(workflow.repository, branch),
+        steps=workflow.steps,
+    )

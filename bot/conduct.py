@@ -1,0 +1,114 @@
+"""Carrying out one command in an open transaction: delivery, policy, handler, record.
+
+These are plain functions of a transaction: the store decides when and with whom it commits.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bot import replies
+from bot.access import Policy, Role
+from bot.commands import COMMANDS, Context, House
+from bot.conversation import Invocation
+from bot.outcome import UNSTORED, Answer, AuditEvent, Outcome, Word, answer_again, answer_of
+from bot.ports import DeliveryState, Transaction
+
+_REFUSALS = frozenset({Word.DENIED, Word.BUSY})
+
+
+@dataclass(frozen=True, slots=True)
+class Conductor:
+    """The rules that hold for every command at every door."""
+
+    house: House
+    policy: Policy
+
+    def change(self, tx: Transaction, invocation: Invocation) -> Answer:
+        """Carry out a command and record it; a delivery that is done is only answered again."""
+        judged = self.judge(tx, invocation)
+        return judged if isinstance(judged, Answer) else record(tx, invocation, judged)
+
+    def judge(self, tx: Transaction, invocation: Invocation) -> Answer | Outcome:
+        """The stored answer of a repeated delivery, or what the command comes to."""
+        repeated = _answered_before(tx, invocation)
+        if repeated is not None:
+            return repeated
+        message = invocation.message
+        role = self.policy.role_of(message.author, message.door)
+        command = COMMANDS[invocation.verb]
+        if role < command.role:
+            return self._denied(invocation, role, command.role)
+        return command.carry_out(Context(tx, invocation, role, self.house))
+
+    def _denied(self, invocation: Invocation, role: Role, needed: Role) -> Outcome:
+        can = _who_can(self.policy, needed)
+        actor = invocation.message.author.actor
+        reply = replies.denied(role, needed, can, actor, invocation.verb)
+        return Outcome(word=Word.DENIED, reply=reply)
+
+
+_NAMED_AT_MOST = 5
+
+
+def _who_can(policy: Policy, needed: Role) -> Sequence[str]:
+    names = [name for name, role in policy.entries.items() if role >= needed]
+    if policy.local >= needed:
+        names.append("the local command line")
+    return names[:_NAMED_AT_MOST]
+
+
+def _answered_before(tx: Transaction, invocation: Invocation) -> Answer | None:
+    delivery = invocation.message.delivery
+    known = tx.deliveries.get(delivery) if delivery else None
+    if known is None or known.state is not DeliveryState.DONE or known.body is None:
+        return None
+    if known.fingerprint != invocation.fingerprint:
+        return answer_of(Outcome(word=Word.INVALID, reply=replies.delivery_reused()))
+    return answer_again(known.body)
+
+
+def recorded(invocation: Invocation, outcome: Outcome) -> bool:
+    """Whether a look must be written down: it was refused, or its delivery may be repeated."""
+    return invocation.message.delivery is not None or outcome.word is Word.DENIED
+
+
+def record(
+    tx: Transaction, invocation: Invocation, outcome: Outcome, *, final: bool = False
+) -> Answer:
+    """Audit the attempt and store its answer with the delivery, in the same transaction.
+
+    `busy` and `error` are not stored, so that a repeat is tried afresh, unless they are `final`.
+    """
+    event = _event(tx, invocation, outcome)
+    if outcome.word in _REFUSALS:
+        tx.audit.refused(event)
+    else:
+        tx.audit.add(event)
+    answer = answer_of(outcome)
+    delivery = invocation.message.delivery
+    if delivery and (final or outcome.word not in UNSTORED):
+        tx.deliveries.done(delivery, invocation.fingerprint, answer)
+    return answer
+
+
+def _event(tx: Transaction, invocation: Invocation, outcome: Outcome) -> AuditEvent:
+    message, run = invocation.message, outcome.run
+    event = AuditEvent(
+        at=tx.now,
+        actor=message.author.actor,
+        door=message.door,
+        verb=invocation.verb,
+        outcome=outcome.word,
+        conversation=message.conversation.key,
+        detail=outcome.detail,
+    )
+    if run is None:
+        return event
+    moved = outcome.changed_from is not None or outcome.word is Word.STARTED
+    return replace(
+        event,
+        run=run.id,
+        epoch=run.epoch,
+        from_status=outcome.changed_from,
+        to_status=run.status if moved else None,
+    )

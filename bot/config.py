@@ -1,0 +1,191 @@
+"""Settings: a TOML file, overlaid by the environment; a mistake names its key and the remedy."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from bot.access import Policy, Role, policy_of, valid_entry
+from bot.errors import ConfigurationError
+from bot.run import Step
+from bot.workflows import Workflow
+
+PREFIX = "BATON_"
+DEFAULT_FILE = Path("config.toml")
+_PER_RUN = ("BATON_ARG_", "BATON_RUN_ID", "BATON_EPOCH", "BATON_STEP", "BATON_ATTEMPT")
+_WORKFLOW_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatabaseSettings(_Section):
+    """Where Baton keeps its state."""
+
+    url: str = "sqlite:///.baton/baton.db"
+
+
+class AccessSettings(_Section):
+    """Who may do what; nobody until somebody is named."""
+
+    viewers: tuple[str, ...] = ()
+    operators: tuple[str, ...] = ()
+    admins: tuple[str, ...] = ()
+    local: Literal["none", "viewer", "operator", "admin"] = "admin"
+
+    @field_validator("viewers", "operators", "admins")
+    @classmethod
+    def _well_formed(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in entries:
+            if not valid_entry(entry):
+                reason = f"{entry!r} is no entry: expected something like slack:U123 or everyone"
+                raise ValueError(reason)
+        return entries
+
+    def policy(self) -> Policy:
+        """The policy that these lists make."""
+        return policy_of(
+            viewers=self.viewers,
+            operators=self.operators,
+            admins=self.admins,
+            local=Role[self.local.upper()],
+        )
+
+
+class RunnerSettings(_Section):
+    """How this host works on runs."""
+
+    host: str = ""
+    concurrency: int = Field(default=2, ge=1)
+    heartbeat_seconds: Positive = 10
+    lease_seconds: Positive = 60
+    grace_seconds: Positive = 10
+    orphan_after_days: Positive = 3
+    auto_resume: bool = False
+
+    @model_validator(mode="after")
+    def _beats_within_lease(self) -> "RunnerSettings":
+        if self.heartbeat_seconds * 2 > self.lease_seconds:
+            reason = "lease_seconds must be at least twice heartbeat_seconds"
+            raise ValueError(reason)
+        return self
+
+
+class StepSettings(_Section):
+    """One step: exactly one of `run` and `gate`."""
+
+    name: str = Field(min_length=1, max_length=80)
+    run: str | None = Field(default=None, min_length=1)
+    gate: str | None = Field(default=None, min_length=1)
+    timeout_seconds: Positive | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "StepSettings":
+        if (self.run is None) == (self.gate is None):
+            reason = f"step {self.name!r} needs exactly one of run and gate"
+            raise ValueError(reason)
+        return self
+
+
+class WorkflowSettings(_Section):
+    """A workflow: a repository and the steps that run in worktrees of it."""
+
+    repository: str
+    base: str = "main"
+    description: str = ""
+    steps: tuple[StepSettings, ...] = Field(min_length=1)
+
+    def workflow(self, name: str, beside: Path) -> Workflow:
+        """The workflow; a relative repository is looked for beside the configuration file."""
+        repository = (beside / Path(self.repository).expanduser()).resolve()
+        steps = tuple(
+            Step(name=s.name, command=s.run, gate=s.gate, timeout_seconds=s.timeout_seconds)
+            for s in self.steps
+        )
+        return Workflow(
+            name=name,
+            repository=str(repository),
+            base=self.base,
+            description=self.description,
+            steps=steps,
+        )
+
+
+class Settings(_Section):
+    """Everything that can be configured."""
+
+    database: DatabaseSettings = DatabaseSettings()
+    access: AccessSettings = AccessSettings()
+    runner: RunnerSettings = RunnerSettings()
+    workflows: dict[Annotated[str, Field(pattern=_WORKFLOW_NAME)], WorkflowSettings] = {}
+
+
+def load(file: Path | None, environment: Mapping[str, str], defaults: Mapping[str, Any]) -> Settings:
+    """The settings of this file and environment; `defaults` where there is no file.
+
+    Raises ConfigurationError with a sentence that names the key.
+    """
+    written = dict(defaults) if file is None else _read(file)
+    try:
+        return Settings.model_validate(_overlaid(written, environment))
+    except ValidationError as error:
+        raise ConfigurationError(_sentence(error, file)) from None
+
+
+def file_to_use(named: str | None, environment: Mapping[str, str]) -> Path | None:
+    """The configuration file: the named one, else ./config.toml if there is one."""
+    chosen = named or environment.get("BATON_CONFIG")
+    if chosen:
+        return Path(chosen)
+    return DEFAULT_FILE if DEFAULT_FILE.exists() else None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = f"The configuration {file} cannot be read: {error.strerror}."
+        raise ConfigurationError(reason) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        reason = f"The configuration {file} is not valid TOML: {error}."
+        raise ConfigurationError(reason) from None
+
+
+def _overlaid(written: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    """The settings with every BATON_SECTION__KEY of the environment put over them."""
+    for name, value in environment.items():
+        section, separator, key = name.removeprefix(PREFIX).lower().partition("__")
+        if not name.startswith(PREFIX) or not separator or name.startswith(_PER_RUN):
+            continue
+        written[section] = {**written.get(section, {}), key: _value(value)}
+    return written
+
+
+def _value(text: str) -> Any:  # noqa: ANN401 - any TOML value
+    """An environment variable is TOML where it can be (numbers, lists), else plain text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _sentence(error: ValidationError, file: Path | None) -> str:
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"]) or "the configuration"
+    said = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        said = "there is no such setting; config.example.toml lists them all"
+    where = f" in {file}" if file else ""
+    return f"{key}{where}: {said}. Nothing was started; correct it and try again."
+
+
+def current(named: str | None, defaults: Mapping[str, Any]) -> tuple[Settings, Path | None]:
+    """The settings of this process, and the file that they came from."""
+    file = file_to_use(named, os.environ)
+    return load(file, os.environ, defaults), file

@@ -1,0 +1,135 @@
+"""One message in, one answer out: parse, the conversation's lock, one transaction, words."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+
+from bot import log, replies
+from bot.commands import COMMANDS
+from bot.conduct import Conductor, record, recorded
+from bot.conversation import Conversation, Invocation, Message, message_json, message_of
+from bot.locks import ConversationBusyError, ConversationLocks
+from bot.outcome import EXIT_CODES, Answer, Outcome, Word, answer_of
+from bot.parser import Answered, NotForUs, parse
+from bot.ports import DatabaseUnavailableError, Store
+
+_CARRIED_OUT_WITHIN_SECONDS = 60.0
+
+
+def explained(error: Exception, verb: str) -> Outcome:
+    """What an error came to, in words; the log has the rest under the reference they name."""
+    if isinstance(error, ConversationBusyError) or (
+        isinstance(error, DatabaseUnavailableError) and error.busy
+    ):
+        log.event(f"command.{verb}_busy_rejected", reason=type(error).__name__)
+        return Outcome(word=Word.BUSY, reply=replies.busy())
+    reference = log.fault(f"command.{verb}_unexpected_failed", error)
+    if isinstance(error, DatabaseUnavailableError):
+        return Outcome(word=Word.ERROR, reply=replies.database_fault(str(error), reference))
+    return Outcome(word=Word.ERROR, reply=replies.unexpected(reference))
+
+
+def told(span: log.Span, answer: Answer) -> Answer:
+    """Note in the log what the answer was."""
+    span.fields |= {"outcome": str(answer.word), "run": answer.run_id}
+    if EXIT_CODES[answer.word]:
+        span.reject(str(answer.word))
+    return answer
+
+
+class Dispatcher:
+    """Every long-lived door hands its messages to one of these."""
+
+    def __init__(self, store: Store, conductor: Conductor, locks: ConversationLocks) -> None:
+        self._store = store
+        self._conductor = conductor
+        self._locks = locks
+
+    async def receive(self, message: Message) -> bool:
+        """Make a delivery durable before it is acknowledged; False where it was known."""
+        key = message.delivery
+        if key is None:
+            return True
+        stored = message_json(message)
+        return await self._store.write(lambda tx: tx.deliveries.receive(key, stored))
+
+    async def handle(self, message: Message) -> Answer | None:
+        """The one answer to a message, built from what was committed; None for plain talk."""
+        parsed = parse(message, COMMANDS)
+        if isinstance(parsed, NotForUs):
+            return None
+        if isinstance(parsed, Answered):
+            return await self._answer_at_once(message, parsed)
+        fields = {"door": str(message.door), "conversation": message.conversation.key}
+        with log.span(f"command.{parsed.verb}", delivery=message.delivery, **fields) as span:
+            return told(span, await self._carry_out(parsed))
+
+    async def _answer_at_once(self, message: Message, parsed: Answered) -> Answer:
+        outcome = Outcome(word=Word.INVALID, reply=parsed.reply)
+        if message.delivery is None:
+            return answer_of(outcome)
+        try:
+            return await self._record(Invocation("", message.text, message), outcome)
+        except DatabaseUnavailableError as error:
+            return answer_of(explained(error, "unknown"))
+
+    async def _carry_out(self, invocation: Invocation) -> Answer:
+        try:
+            async with self._locks.hold(invocation.message.conversation.key):
+                if COMMANDS[invocation.verb].changes:
+                    return await self._change(invocation)
+                return await self._look(invocation)
+        except Exception as error:  # noqa: BLE001 - every message gets its answer
+            return await self._failed(invocation, explained(error, invocation.verb))
+
+    async def _change(self, invocation: Invocation) -> Answer:
+        change = partial(self._conductor.change, invocation=invocation)
+        return await self._store.write(change, delivery=invocation.message.delivery)
+
+    async def _look(self, invocation: Invocation) -> Answer:
+        judged = await self._store.read(partial(self._conductor.judge, invocation=invocation))
+        if isinstance(judged, Answer):
+            return judged
+        if recorded(invocation, judged):
+            return await self._record(invocation, judged)
+        return answer_of(judged)
+
+    async def _record(self, invocation: Invocation, outcome: Outcome) -> Answer:
+        change = partial(record, invocation=invocation, outcome=outcome)
+        return await self._store.write(change, delivery=invocation.message.delivery)
+
+    async def _failed(self, invocation: Invocation, outcome: Outcome) -> Answer:
+        """The audit gets failed attempts too, if the database can take them."""
+        try:
+            return await self._record(invocation, outcome)
+        except DatabaseUnavailableError:
+            return answer_of(outcome)
+
+    async def recover(self, platform: str) -> AsyncIterator[tuple[Message, Answer]]:
+        """Answer what a crash of this platform's adapter left received and not done.
+
+        What is recent is carried out; what is older is answered without effect.
+        """
+        for _, age_seconds, stored in await self._store.read(
+            lambda tx: tx.deliveries.unfinished()
+        ):
+            message = message_of(stored)
+            if Conversation(message.conversation.key).platform != platform:
+                continue
+            if age_seconds < _CARRIED_OUT_WITHIN_SECONDS:
+                answer = await self.handle(message)
+            else:
+                answer = await self._too_late(message)
+            if answer is not None:
+                yield message, answer
+
+    async def _too_late(self, message: Message) -> Answer:
+        parsed = parse(message, COMMANDS)
+        verb, rest = (
+            (parsed.verb, parsed.rest) if isinstance(parsed, Invocation) else ("", message.text)
+        )
+        outcome = Outcome(word=Word.ERROR, reply=replies.restarted())
+        invocation = Invocation(verb, rest, message)
+        return await self._store.write(
+            partial(record, invocation=invocation, outcome=outcome, final=True),
+            delivery=message.delivery,
+        )

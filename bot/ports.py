@@ -1,0 +1,320 @@
+"""What the product needs from the store and from the adapters; each method states its promise."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from bot.conversation import Conversation, Message
+from bot.outcome import Answer, AuditEvent
+from bot.run import Change, Run, RunStatus, Step, Worktree
+from bot.supervision import Ending, Order
+
+T = TypeVar("T")
+
+PICKER_SIZE = 25
+"""How many runs a picker offers; one more is looked up, to know that there are more."""
+
+
+class WorktreeHeldError(Exception):
+    """Another run holds the worktree; the change that wanted it did not happen."""
+
+
+class DatabaseUnavailableError(Exception):
+    """The database could not be read or written; nothing happened.
+
+    `busy` where others kept it locked for too long, so that asking again is enough.
+    """
+
+    def __init__(self, reason: str, *, busy: bool) -> None:
+        super().__init__(reason)
+        self.busy = busy
+
+
+class DeliveryState(StrEnum):
+    """How far a delivery got."""
+
+    RECEIVED = "received"
+    """Durable, not carried out: a crash may lie in between."""
+    DONE = "done"
+    """Its effect, its audit event and its reply are committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDelivery:
+    """What the store knows of a delivery; `body` is the answer's, once it is done."""
+
+    fingerprint: str | None
+    state: DeliveryState
+    body: Mapping[str, Any] | None
+
+
+class Runs(Protocol):
+    """Looking at runs. Every look-up returns the newest first."""
+
+    def get(self, run_id: str) -> Run | None:
+        """The run with exactly this id."""
+
+    def find(self, reference: str, tenant: str | None) -> Sequence[Run]:
+        """The run with this id, else the runs whose id begins with it (4 characters or more).
+
+        Stays within the tenant where there is one; at most one more than a picker offers.
+        """
+
+    def of_conversation(
+        self, conversation: Conversation, statuses: Sequence[RunStatus], *, resumable: bool = False
+    ) -> Sequence[Run]:
+        """The runs of a conversation in these statuses; at most one more than a picker offers.
+
+        A channel sees its own runs and its threads'. With `resumable`, only those that a
+        resume would take.
+        """
+
+    def recent(self, limit: int | None, tenant: str | None) -> Sequence[Run]:
+        """Every run, or the newest `limit` ones; within the tenant where there is one."""
+
+    def holder_of(self, worktree: Worktree) -> Run | None:
+        """The run that holds this worktree."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRun:
+    """A run to insert; it is claimed by being inserted."""
+
+    id: str
+    workflow: str
+    conversation: Conversation
+    arguments: Mapping[str, str]
+    repository: str
+    base: str
+    branch: str
+    worktree: Worktree
+    steps: Sequence[Step]
+
+
+class Claims(Protocol):
+    """The changes that people ask for: each one guarded statement.
+
+    `None` means that the guard did not hold and nothing changed. WorktreeHeldError means that
+    another run holds the worktree and nothing changed. `worker` claims and starts in one.
+    """
+
+    def insert(self, new: NewRun, by: Change, worker: str | None) -> Run:
+        """Claim the worktree for a new run: pending, or running where `worker` starts it."""
+
+    def resume(
+        self, run_id: str, by: Change, seen_epoch: int | None, worker: str | None
+    ) -> Run | None:
+        """Claim a resumable run under a new epoch; a gate at which it waits is passed."""
+
+    def cancel(self, run_id: str, by: Change, seen_epoch: int | None) -> Run | None:
+        """Cancel a run that is not final; it keeps its worktree while a worker may be in it."""
+
+    def release(self, run_id: str, by: Change, seen_epoch: int | None) -> Run | None:
+        """Free the worktree of a cancelled run whose processes nobody is stopping any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A claim that some worker works or worked on."""
+
+    run_id: str
+    epoch: int
+    status: RunStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a worker needs to know of the database to decide what to do next."""
+
+    mine: Sequence[Held]
+    startable: Sequence[Run]
+    abandoned: Sequence[Run]
+    expired: Sequence[Run]
+
+
+class Work(Protocol):
+    """The changes that a worker makes; each is fenced by the epoch. `None`: stop now."""
+
+    def survey(self, worker: str, host: str, free: int) -> Survey:
+        """My claims; runs of this host to start; cancelled ones to clean up; expired leases."""
+
+    def start(self, run_id: str, epoch: int, worker: str) -> Run | None:
+        """Take a claim that no worker has started."""
+
+    def beat(self, worker: str, host: str, pid: int, epochs: Mapping[str, int]) -> set[str]:
+        """Renew my leases in one statement; returns the ids of those that are still mine."""
+
+    def depart(self, worker: str) -> None:
+        """This worker takes no more runs."""
+
+    def attempt(self, run: Run) -> Run | None:
+        """Count a new attempt at the current step, and note that it began."""
+
+    def step_done(self, run: Run, exit_code: int) -> Run | None:
+        """The current step is done; the next one is current."""
+
+    def notice(self, run: Run, text: str) -> Run | None:
+        """Show this line on the run's card."""
+
+    def pause(self, run: Run) -> Run | None:
+        """The run waits at its gate; its tree is proven gone, its worktree free."""
+
+    def complete(self, run: Run) -> Run | None:
+        """Every step is done; the tree is proven gone, the worktree free."""
+
+    def fail(self, run: Run, error: str, exit_code: int | None) -> Run | None:
+        """The run stopped without a result; the tree is proven gone, the worktree free."""
+
+    def stopped(self, run_id: str, epoch: int) -> Run | None:
+        """The tree of a cancelled run is proven gone: free its worktree."""
+
+    def unproven(self, run_id: str, epoch: int, error: str) -> Run | None:
+        """The tree could not be proven gone: say so, and let an admin release the worktree."""
+
+    def lost(self, run: Run) -> Run | None:
+        """Tell, once per lease, that the worker of this run has not been heard of."""
+
+
+class Audit(Protocol):
+    """The append-only record of every attempt."""
+
+    def add(self, event: AuditEvent) -> None:
+        """Record one attempt; committed with the transaction."""
+
+    def of(self, run_id: str) -> Sequence[AuditEvent]:
+        """Every event of a run, oldest first."""
+
+    def refused(self, event: AuditEvent) -> None:
+        """Record a refusal; where they flood, count it instead of writing one more row."""
+
+
+class Deliveries(Protocol):
+    """Each delivery has its effect once."""
+
+    def get(self, key: str) -> StoredDelivery | None:
+        """What is known of this delivery, those done earlier in the same batch included."""
+
+    def receive(self, key: str, message: Mapping[str, Any]) -> bool:
+        """Make a delivery durable before it is acknowledged; False where it was known."""
+
+    def done(self, key: str, fingerprint: str, answer: Answer) -> None:
+        """Store the answer; committed together with the effect."""
+
+    def unfinished(self) -> Sequence[tuple[str, float, Mapping[str, Any]]]:
+        """Key, age in seconds and message of every delivery received and not done."""
+
+    def prune(self) -> None:
+        """Forget what is older than 30 days."""
+
+
+class Cards(Protocol):
+    """One card per run in its conversation, due while the version shown is behind the run's."""
+
+    def open(self, run: Run, channel: str) -> None:
+        """The run will have a card."""
+
+    def due(self, channel: str) -> Sequence[Run]:
+        """The runs of a channel whose cards are behind, oldest change first."""
+
+    def shown(self, run_id: str, version: int) -> None:
+        """This version is what people see now."""
+
+
+class Transaction(Protocol):
+    """An open transaction. Everything in it is committed, or nothing."""
+
+    @property
+    def now(self) -> float:
+        """The database's clock, unix seconds: one value throughout the transaction."""
+
+    @property
+    def runs(self) -> Runs: ...
+    @property
+    def claims(self) -> Claims: ...
+    @property
+    def work(self) -> Work: ...
+    @property
+    def audit(self) -> Audit: ...
+    @property
+    def deliveries(self) -> Deliveries: ...
+    @property
+    def cards(self) -> Cards: ...
+
+    def live_worker(self, host: str) -> bool:
+        """Whether some worker of this host has been heard of within its lease."""
+
+
+class Watch(Protocol):
+    """Tells when any process has committed something."""
+
+    async def changed(self, timeout_seconds: float) -> None:
+        """Return once something was committed since the last call, or after the timeout."""
+
+    def close(self) -> None:
+        """Watch no longer."""
+
+
+class Store(Protocol):
+    """The database. Callables get an open transaction and must have no other effect."""
+
+    async def write(self, change: Callable[[Transaction], T], *, delivery: str | None = None) -> T:
+        """Run `change` in a transaction that is durable when this returns.
+
+        Raises DatabaseUnavailableError, or what `change` raised; then nothing happened. `delivery` is
+        the key that `change` will look up.
+        """
+
+    async def read(self, look: Callable[[Transaction], T]) -> T:
+        """Run `look` in a transaction of one snapshot; it never waits for a writer."""
+
+    def watch(self) -> Watch:
+        """A new watch; it tells of everything that is committed from now on."""
+
+
+class Places(Protocol):
+    """Where runs work."""
+
+    def place(self, repository: str, branch: str) -> Worktree:
+        """The worktree of a branch: the same for every run of that branch. Touches nothing."""
+
+
+class Supervised(Protocol):
+    """A command under way in a worktree, under its supervisor."""
+
+    def stop(self) -> None:
+        """Ask for a stop: SIGTERM, grace, SIGKILL. Safe to repeat, and after the end."""
+
+    async def ending(self) -> Ending:
+        """Wait for the end; it comes only when the whole tree is gone, or not provable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What came of preparing a worktree: a reason why not, or a line worth telling."""
+
+    reason: str | None
+    notice: str | None
+
+
+class Workshop(Protocol):
+    """Worktrees on disk and processes in them: all that a worker does outside the database."""
+
+    def preparation(self, run: Run) -> Order:
+        """The order that makes or takes the run's worktree; repeatable after a crash halfway."""
+
+    def prepared(self, run: Run) -> Prepared:
+        """What the preparation that just ended said."""
+
+    def step(self, run: Run) -> Order:
+        """The order that carries out the run's current step."""
+
+    def cleaning(self, run: Run) -> Order:
+        """The order that stops whatever the claim of a dead worker left, and starts nothing."""
+
+    async def supervise(self, order: Order) -> Supervised:
+        """Start a supervisor on this order."""
+
+    def log_path(self, run_id: str) -> Path:
+        """The file that has the output of this run."""

@@ -1,0 +1,381 @@
+"""Every sentence that a person can read. A reply says what happened, what did not, what next.
+
+Replies are plain text: an adapter escapes them for its platform. Nothing here names a path, and
+nothing decides anything.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from bot.access import Role
+from bot.conversation import Door
+from bot.outcome import AuditEvent
+from bot.run import Change, Run, RunStatus
+from bot.words import age, ago, by_whom, name_of, position_of, quoted, spelled, state, who
+
+# --- what a command came to ------------------------------------------------------------------
+
+
+def no_worker(door: Door) -> str:
+    """Added where nothing will start: no worker is alive on the run's host."""
+    how = spelled(Door.CLI, "worker")
+    here = ", or repeat the command with --here" if door is Door.CLI else ""
+    return f" No worker is running, so it waits: start one with {how}{here}."
+
+
+def started(run: Run) -> str:
+    """`run` won."""
+    return f"Started {name_of(run)}: {len(run.steps)} steps on branch {run.branch}."
+
+
+def resumed(run: Run, before: Run) -> str:
+    """`resume` won; `before` is the run as it was."""
+    gate = before.step
+    if before.status is RunStatus.PAUSED and gate is not None:
+        passed = f"Passed gate {gate.name} of {name_of(run)}"
+        return f"{passed}; it goes on with {position_of(run)}." if run.step else f"{passed}."
+    kept = f"{run.steps_done} of {len(run.steps)} steps are kept"
+    return f"Resuming {name_of(run)} at {position_of(run)}; {kept}."
+
+
+def already_running(run: Run, by: Change, now: float) -> str:
+    """`resume` lost, or came when nothing was to be resumed."""
+    if run.waiting_for_worker:
+        return (
+            f"{name_of(run)} was already claimed by {by_whom(by, now)}, and is waiting for a free"
+            " worker. Nothing changed."
+        )
+    return f"{name_of(run)} is already running, asked for by {by_whom(by, now)}. Nothing changed."
+
+
+def not_resumable(run: Run, by: Change, now: float) -> str:
+    """The run is over."""
+    if run.status is RunStatus.COMPLETED:
+        return f"{name_of(run)} completed {ago(by.at, now)}; there is nothing to resume."
+    return (
+        f"{name_of(run)} was cancelled by {by_whom(by, now)}, and cancelled runs stay so. Nothing"
+        f" changed. Start a new one with run {run.workflow} branch={run.branch}."
+    )
+
+
+def moved_on(run: Run, seen_epoch: int, by: Change, now: float, door: Door) -> str:
+    """The caller saw an earlier state of the run than the one it is in."""
+    return (
+        f"{name_of(run)} has moved on since you looked (you saw its claim {seen_epoch}, it is at"
+        f" {run.epoch}): last changed by {by_whom(by, now)}; it {_verb_state(run, now)}. Nothing"
+        f" changed. Look with {spelled(door, 'status', run.id)}."
+    )
+
+
+def _verb_state(run: Run, now: float) -> str:
+    words = state(run, now)
+    return words if words.startswith(("waits", "failed", "completed")) else f"is {words}"
+
+
+def worktree_busy(branch: str, holder: Run | None, now: float, door: Door, kept: Run | None) -> str:
+    """Another run holds the worktree; `kept` is the run that stays as it was."""
+    stays = f" {name_of(kept)} stays as it was; resume it later." if kept else " Nothing started."
+    if holder is None:
+        return f"The worktree of branch {branch} was held by another run until just now.{stays}"
+    return (
+        f"The worktree of branch {branch} is held by {name_of(holder)} ({state(holder, now)}; last"
+        f" changed by {by_whom(holder.changed, now)}).{stays}"
+        f" To free it: {spelled(door, 'cancel', holder.id)}."
+    )
+
+
+def cancelled(run: Run) -> str:
+    """`cancel` won."""
+    if run.stopping:
+        return f"Cancelled {name_of(run)}; stopping its processes now. Its worktree is not free yet."
+    return f"Cancelled {name_of(run)}. Nothing of it is running; its worktree is free."
+
+
+def already_cancelled(run: Run, by: Change, now: float) -> str:
+    """`cancel` came second."""
+    then = "its processes are still being stopped" if run.stopping else "its worktree is free"
+    return f"{name_of(run)} was already cancelled by {by_whom(by, now)}; {then}. Nothing changed."
+
+
+def already_finished(run: Run, by: Change, now: float) -> str:
+    """`cancel` came after the end."""
+    return f"{name_of(run)} had already completed {ago(by.at, now)}. Nothing changed."
+
+
+def released(run: Run) -> str:
+    """`release` won."""
+    return (
+        f"Released the worktree of {name_of(run)}. Baton could not prove its processes gone: make"
+        " sure that none is left before another run works there."
+    )
+
+
+def nothing_held(run: Run) -> str:
+    """There is nothing to release."""
+    return f"{name_of(run)} holds no worktree; there is nothing to release."
+
+
+def still_worked_on(run: Run, now: float, door: Door) -> str:
+    """A release of a worktree in which somebody works, or whose tree is just being stopped."""
+    if run.stopping:
+        return (
+            f"{name_of(run)} is being stopped right now, and its worktree will be free in a moment."
+            " Nothing was released; ask again if it stays."
+        )
+    return (
+        f"{name_of(run)} still has its worktree: {state(run, now)}. Nothing was released. Cancel it"
+        f" first: {spelled(door, 'cancel', run.id)}."
+    )
+
+
+# --- looking ---------------------------------------------------------------------------------
+
+
+def status(run: Run, now: float, door: Door, *, waits: bool) -> str:
+    """One run, in a few lines."""
+    lines = [
+        f"{name_of(run)} {_verb_state(run, now)}.",
+        f"  asked for by {by_whom(run.requested, now)}; branch {run.branch}",
+    ]
+    if run.notice:
+        lines.append(f"  {run.notice}")
+    following = _next_step(run, door)
+    if following:
+        lines.append(f"  {following}")
+    if waits:
+        lines.append(no_worker(door).strip())
+    return "\n".join(lines)
+
+
+def _next_step(run: Run, door: Door) -> str:
+    resume, cancel = spelled(door, "resume", run.id), spelled(door, "cancel", run.id)
+    if run.resumable:
+        return f"{resume} goes on; {cancel} ends it"
+    return "" if run.final else f"{cancel} stops it"
+
+
+def run_line(run: Run, now: float) -> str:
+    """One run in one line, as lists and pickers show it."""
+    return f"{run.id}  {run.workflow}  {state(run, now)}  ({ago(run.changed.at, now)})"
+
+
+def run_list(runs: Sequence[Run], now: float, *, more: bool, door: Door) -> str:
+    """Several runs, newest first."""
+    if not runs:
+        return f"There are no runs yet. Start one with {spelled(door, 'run', 'WORKFLOW')}."
+    lines = [run_line(run, now) for run in runs]
+    return "\n".join([*lines, "… and more, which the command line lists."] if more else lines)
+
+
+def log_tail(run: Run, lines: Sequence[str]) -> str:
+    """The end of a run's output."""
+    if not lines:
+        return f"{name_of(run)} has no output yet."
+    return "\n".join([f"The last {len(lines)} lines of {name_of(run)}:", *lines])
+
+
+def history(run: Run, events: Sequence[AuditEvent], now: float) -> str:
+    """What was asked of a run and what came of it, oldest first."""
+    lines = [f"History of {name_of(run)}:"]
+    for event in events:
+        change = who(Change(event.actor, event.door, event.at))
+        moved = f", {event.from_status or 'new'} → {event.to_status}" if event.to_status else ""
+        detail = f" ({event.detail})" if event.detail else ""
+        lines.append(
+            f"  {ago(event.at, now)}: {event.verb} by {change}: {event.outcome}{moved}{detail}"
+        )
+    return "\n".join(lines)
+
+
+def help_text(usages: Iterable[tuple[str, str]], workflows: Mapping[str, str], door: Door) -> str:
+    """Every command that this person may use, and what can be run."""
+    lines = ["What I understand:"]
+    lines += [f"  {spelled(door, usage)} — {meaning}" for usage, meaning in usages]
+    if workflows:
+        lines.append("Workflows:")
+        lines += [f"  {name}{f' — {about}' if about else ''}" for name, about in workflows.items()]
+    return "\n".join(lines)
+
+
+# --- choosing --------------------------------------------------------------------------------
+
+
+def not_found(reference: str, door: Door) -> str:
+    """No run has this id."""
+    return (
+        f"There is no run {quoted(reference)} here. Nothing changed."
+        f" {spelled(door, 'runs')} lists them."
+    )
+
+
+def nothing_here(verb: str, door: Door) -> str:
+    """No id was given, and this conversation has no run to choose."""
+    return (
+        f"There is nothing to {_TO[verb]} in this conversation. Nothing changed."
+        f" {spelled(door, 'runs')} lists all runs; name one with {spelled(door, verb, 'RUN')}."
+    )
+
+
+_TO = {
+    "resume": "resume",
+    "cancel": "cancel",
+    "release": "release",
+    "status": "show",
+    "logs": "show",
+    "history": "show",
+}
+
+
+def which_run(verb: str, runs: Sequence[Run], now: float, *, more: bool, door: Door) -> str:
+    """Several runs fit; nothing was chosen."""
+    lines = [f"Which one? Nothing changed. Say {spelled(door, verb, 'RUN')} with one of:"]
+    lines += [f"  {run_line(run, now)}" for run in runs]
+    return "\n".join([*lines, "  … and more"] if more else lines)
+
+
+# --- what could not be understood or done ----------------------------------------------------
+
+
+def unknown_command(word: str, close: str | None) -> str:
+    """The first word is no command."""
+    hint = f" Did you mean {close}?" if close else ""
+    return f"{quoted(word)} is not a command.{hint} Nothing changed; help lists what I understand."
+
+
+def too_long(limit: int) -> str:
+    """The message is longer than anything Baton reads."""
+    return f"That message is longer than {limit:,} characters, so I did not read it. Nothing changed."
+
+
+def unknown_workflow(name: str, known: Iterable[str]) -> str:
+    """No workflow has this name."""
+    names = ", ".join(sorted(known))
+    rest = f"Known ones: {names}." if names else "None is configured: see config.example.toml."
+    return f"There is no workflow {quoted(name)}. Nothing started. {rest}"
+
+
+def no_workflow_named(known: Iterable[str], door: Door) -> str:
+    """`run` without a workflow."""
+    names = ", ".join(sorted(known)) or "none configured: see config.example.toml"
+    return f"Which workflow? Say {spelled(door, 'run', 'WORKFLOW')}. There is: {names}."
+
+
+def bad_argument(word: str) -> str:
+    """An argument of `run` is not key=value."""
+    return (
+        f"I cannot read {quoted(word)}: arguments look like key=value, where key is letters,"
+        " digits and _. Nothing started."
+    )
+
+
+def argument_twice(key: str) -> str:
+    """A key is given two times."""
+    return f"{quoted(key)} is given twice, and I will not guess which one you mean. Nothing started."
+
+
+def arguments_too_large(limit: int) -> str:
+    """More than what fits in the environment."""
+    return f"The arguments are larger than {limit // 1024} KiB. Nothing started."
+
+
+def open_quote() -> str:
+    """A quotation mark has no partner."""
+    return "A quotation mark is left open. Nothing started. Close it, or leave it out."
+
+
+def bad_branch(branch: str) -> str:
+    """Git would not take this name for a branch."""
+    return f"{quoted(branch)} cannot be the name of a branch. Nothing started."
+
+
+def denied(role: Role, needed: Role, who_can: Sequence[str], actor: str, verb: str) -> str:
+    """The policy says no."""
+    can = ", ".join(who_can) if who_can else "nobody yet: the configuration names no one"
+    have = f"your role is {role.word}" if role else "no access list names you"
+    return (
+        f"You may not {verb} here: it needs the role {needed.word}, and {have}. Nothing changed."
+        f" Who can: {can}. Your id for the access list is {actor}."
+    )
+
+
+def busy() -> str:
+    """Too many are waiting, or the database stayed locked."""
+    return "Too much is going on here right now. Nothing changed; ask again in a moment."
+
+
+def database_fault(reason: str, reference: str) -> str:
+    """The database could not be used."""
+    return (
+        f"The database cannot be used at the moment: {reason}. Nothing changed; ask again once"
+        f" that is mended. The log has more under {reference}."
+    )
+
+
+def unexpected(reference: str) -> str:
+    """Something broke that should not."""
+    return (
+        "Something went wrong on my side. Nothing changed. The log has the details under"
+        f" {reference}."
+    )
+
+
+def delivery_reused() -> str:
+    """Same delivery key, other content."""
+    return "That delivery id was used before for another command. Nothing changed; use a new one."
+
+
+def restarted() -> str:
+    """A delivery was received before a crash, too long ago to be carried out unseen."""
+    return "Baton restarted before it could do that; nothing changed. Please ask again."
+
+
+# --- what a worker says of a run -------------------------------------------------------------
+
+
+def step_failed(exit_code: int) -> str:
+    """The reason of a run that failed because its step did."""
+    if exit_code < 0:
+        return f"it was killed by signal {-exit_code}"
+    return f"exit code {exit_code}"
+
+
+def step_timed_out(seconds: float) -> str:
+    """The step was stopped because of its time limit."""
+    return f"stopped after its time limit of {age(seconds)}"
+
+
+def interrupted() -> str:
+    """Baton was stopped while the step ran."""
+    return "interrupted, because Baton was stopped"
+
+
+def could_not_prepare(reason: str) -> str:
+    """The worktree could not be made or taken; no step ran."""
+    return f"no step ran. {reason}"
+
+
+def could_not_supervise(reason: str) -> str:
+    """The step could not be started."""
+    return f"the step could not be started: {reason}"
+
+
+def supervisor_died() -> str:
+    """The supervisor vanished; what it had started was stopped."""
+    return "its supervisor was killed, and everything it had started was stopped"
+
+
+def not_provably_gone(host: str) -> str:
+    """Processes outlived SIGKILL."""
+    return (
+        f"cancelled, but on host {host} not all of its processes could be proven gone; its"
+        " worktree stays held until an admin releases it"
+    )
+
+
+def leftovers(host: str) -> str:
+    """Processes of an earlier claim could not be stopped."""
+    return f"processes of an earlier claim still live in its worktree on host {host}"
+
+
+def log_cut(reason: str) -> str:
+    """The log could not be written to its end; the step was not harmed."""
+    return f"The log is not complete ({reason}); the step itself went on."

@@ -1,0 +1,109 @@
+"""The small words that every reply and card is made of: who, when, how far, in what state."""
+
+from bot.conversation import Door
+from bot.run import Change, Run, RunStatus
+
+_FROM = {
+    Door.SLACK_SLASH: "in Slack",
+    Door.SLACK_MENTION: "in Slack",
+    Door.SLACK_BUTTON: "with a button in Slack",
+    Door.SLACK_SHORTCUT: "with a shortcut in Slack",
+    Door.DISCORD_SLASH: "in Discord",
+    Door.DISCORD_BUTTON: "with a button in Discord",
+    Door.DISCORD_MENTION: "in Discord",
+    Door.WEB: "on the web page",
+    Door.API: "through the API",
+    Door.CLI: "from the command line",
+    Door.TERMINAL: "in a terminal",
+    Door.WORKER: "",
+}
+_LEAD = {
+    Door.CLI: "baton ",
+    Door.API: "baton ",
+    Door.SLACK_SLASH: "/baton ",
+    Door.SLACK_MENTION: "@Baton ",
+    Door.DISCORD_MENTION: "@Baton ",
+}
+_SHOWN_OF_UNTRUSTED = 80
+
+
+def spelled(door: Door, verb: str, rest: str = "") -> str:
+    """A command as it is typed at this door."""
+    return f"{_LEAD.get(door, '/')}{verb} {rest}".rstrip()
+
+
+def quoted(text: str) -> str:
+    """Text that somebody typed, short enough to read back, in quotes."""
+    line = " ".join(text.split())
+    return f"“{line if len(line) <= _SHOWN_OF_UNTRUSTED else line[:_SHOWN_OF_UNTRUSTED] + '…'}”"
+
+
+def who(change: Change) -> str:
+    """Who made a change and from where: “ana from the command line”."""
+    platform, _, name = change.actor.partition(":")
+    if platform == "worker":
+        return "the worker"
+    shown = change.actor if platform in {"slack", "discord"} else name
+    return f"{shown} {_FROM[Door(change.door)]}"
+
+
+def age(seconds: float) -> str:
+    """A duration in one unit: 4 s, 12 min, 3 h, 2 d."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{int(seconds // length)} {unit}"
+    return f"{max(0, int(seconds))} s"
+
+
+def ago(at: float, now: float) -> str:
+    """How long ago something was."""
+    return f"{age(now - at)} ago" if now - at >= 1 else "just now"
+
+
+def by_whom(change: Change, now: float) -> str:
+    """Who made a change, from where and when."""
+    return f"{who(change)}, {ago(change.at, now)}"
+
+
+def name_of(run: Run) -> str:
+    """A run as people call it: its workflow and its id."""
+    return f"{run.workflow} {run.id}"
+
+
+def position_of(run: Run) -> str:
+    """How far a run is: “step 2 of 4, test”."""
+    name = run.step.name if run.step else "the end"
+    return f"step {min(run.steps_done + 1, len(run.steps))} of {len(run.steps)}, {name}"
+
+
+def state(run: Run, now: float) -> str:
+    """Where a run stands, in words."""
+    if run.stopping:
+        return run.error or "cancelled; its processes are being stopped"
+    if run.stale:
+        seen = run.last_activity_at
+        since = f" for {age(now - seen)}" if seen is not None else ""
+        return f"interrupted at {position_of(run)}: its worker has not been heard of{since}"
+    if run.waiting_for_worker:
+        return "waiting for a free worker"
+    return _STATES[run.status](run)
+
+
+def _running(run: Run) -> str:
+    again = f" (attempt {run.attempt})" if run.attempt > 1 else ""
+    return f"running {position_of(run)}{again}"
+
+
+def _paused(run: Run) -> str:
+    question = run.step.gate if run.step else ""
+    return f"waits at {position_of(run)}: {question}"
+
+
+_STATES = {
+    RunStatus.PENDING: lambda _run: "waiting for a free worker",
+    RunStatus.RUNNING: _running,
+    RunStatus.PAUSED: _paused,
+    RunStatus.FAILED: lambda run: f"failed at {position_of(run)}: {run.error}",
+    RunStatus.COMPLETED: lambda run: f"completed, all {len(run.steps)} steps done",
+    RunStatus.CANCELLED: lambda _run: "cancelled, worktree free",
+}

@@ -1,0 +1,1 @@
+"""All SQL of Baton. Hands out the frozen values of `bot`, never rows."""

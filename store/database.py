@@ -1,0 +1,143 @@
+"""The SQLite file: its settings, its transactions, its errors."""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from bot.errors import ConfigurationError
+from bot.ports import DatabaseUnavailableError, Transaction
+from store.transaction import OpenTransaction, Terms
+
+T = TypeVar("T")
+
+_BUSY_SECONDS = 30.0
+_PRAGMAS = ("synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY")
+_REASONS = {
+    "SQLITE_BUSY": "other processes kept it locked",
+    "SQLITE_FULL": "its disk is full",
+    "SQLITE_IOERR": "its disk does not answer as it should",
+    "SQLITE_READONLY": "it may not be written to",
+    "SQLITE_CANTOPEN": "its file could not be opened",
+    "SQLITE_CORRUPT": "its file is damaged",
+    "SQLITE_NOTADB": "its file is not a database",
+}
+
+
+def sqlite_file(url: str) -> Path:
+    """The file that a database URL names. Raises ConfigurationError for any other URL."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        parsed = None
+    if parsed is None or parsed.get_backend_name() != "sqlite" or not parsed.database:
+        reason = "database.url: expected something like sqlite:///.baton/baton.db"
+        raise ConfigurationError(reason)
+    return Path(parsed.database)
+
+
+def prepare_connection(connection: Any, _record: object = None) -> None:  # noqa: ANN401 - any driver's
+    """Settings of each new connection; transactions are begun by us, never by the driver."""
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in _PRAGMAS:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def begin(connection: Connection) -> None:
+    """Take the write lock at once, so that a transaction that reads first can still write."""
+    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN IMMEDIATE"))
+
+
+def unavailable(error: DBAPIError) -> DatabaseUnavailableError:
+    """The database's error in words that people may read."""
+    name = getattr(error.orig, "sqlite_errorname", "") or ""
+    known = (words for code, words in _REASONS.items() if name.startswith(code))
+    busy = name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+    return DatabaseUnavailableError(next(known, "it reported an error"), busy=busy)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Driver errors become ours here, once."""
+    try:
+        yield
+    except DBAPIError as error:
+        if isinstance(error.orig, sqlite3.OperationalError | sqlite3.DatabaseError) and not (
+            isinstance(error.orig, sqlite3.IntegrityError | sqlite3.ProgrammingError)
+        ):
+            raise unavailable(error) from error
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A callable of a transaction, and the delivery that it will look up."""
+
+    apply: Callable[[Transaction], Any]
+    delivery: str | None = None
+
+
+class Database:
+    """Transactions on one SQLite file, carried out in the calling thread."""
+
+    def __init__(
+        self, file: Path, terms: Terms, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.file = file
+        self.terms = terms
+        self.clock = clock
+        self._engine = self._open(file)
+
+    @staticmethod
+    def _open(file: Path) -> Engine:
+        engine = create_engine(
+            URL.create("sqlite", database=str(file)),
+            connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False},
+            pool_size=1,
+        )
+        event.listen(engine, "connect", prepare_connection)
+        event.listen(engine, "begin", begin)
+        return engine
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """A connection; the caller begins and ends its transactions."""
+        with translated(), self._engine.connect() as connection:
+            yield connection
+
+    def write(self, changes: Sequence[Change]) -> list[Any]:
+        """Carry out changes in one durable commit; returns each one's result or exception.
+
+        When one of them fails, the batch is rolled back and each is carried out alone.
+        """
+        try:
+            return self._write_together(changes)
+        except Exception as error:  # noqa: BLE001 - given to whoever asked for the change
+            return [error] if len(changes) == 1 else [self.write([c])[0] for c in changes]
+
+    def _write_together(self, changes: Sequence[Change]) -> list[Any]:
+        with self.connect() as connection, connection.begin():
+            expected = [change.delivery for change in changes if change.delivery]
+            transaction = OpenTransaction(connection, self.terms, self.clock(), expected)
+            results = [change.apply(transaction) for change in changes]
+            transaction.flush()
+        return results
+
+    def read(self, look: Callable[[Transaction], T]) -> T:
+        """Run `look` on one snapshot, without waiting for writers."""
+        with self.connect() as connection:
+            connection.execution_options(begin="BEGIN")
+            with connection.begin():
+                return look(OpenTransaction(connection, self.terms, self.clock()))
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()

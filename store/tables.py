@@ -1,0 +1,152 @@
+"""The tables. Times are unix seconds by the database's clock (SQLite: the host's).
+
+The indexes are those that keep look-ups flat as the tables grow; each one names its reader.
+"""
+
+from sqlalchemy import (
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData()
+
+WAITING_SQL = "worker IS NULL AND status IN ('pending', 'running')"
+"""Claims that no worker has started; literal, so that the partial index below serves it."""
+
+LEASED_SQL = "worker IS NOT NULL AND status = 'running'"
+"""Runs with a lease; literal for the same reason."""
+
+STOPPING_SQL = "held_path IS NOT NULL AND status = 'cancelled'"
+"""Cancelled runs whose processes are not yet proven gone; literal for the same reason."""
+
+REFUSED_SQL = "outcome IN ('denied', 'busy')"
+"""Attempts that may be counted instead of written; literal for the same reason."""
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String(8), primary_key=True),
+    Column("workflow", Text, nullable=False),
+    Column("conversation", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("claim", Integer, nullable=False),
+    Column("worker", Text),
+    Column("lease_expires_at", Float),
+    Column("last_activity_at", Float),
+    Column("lost_at", Float),
+    Column("host", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("held_host", Text),
+    Column("held_path", Text),
+    Column("repository", Text, nullable=False),
+    Column("base", Text, nullable=False),
+    Column("branch", Text, nullable=False),
+    Column("arguments", Text, nullable=False),
+    Column("plan", Text, nullable=False),
+    Column("steps_done", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("error", Text),
+    Column("notice", Text),
+    Column("requested_by", Text, nullable=False),
+    Column("requested_door", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("changed_by", Text, nullable=False),
+    Column("changed_door", Text, nullable=False),
+    Column("changed_at", Float, nullable=False),
+    Column("version", Integer, nullable=False),
+    # Promise P1: whatever its status, at most one run holds a worktree.
+    Index("uq_runs_held_worktree", "held_host", "held_path", unique=True),
+    # The next claim number is one more than the highest.
+    Index("ix_runs_claim", "claim"),
+    # Candidates of a conversation, by status, newest change first.
+    Index("ix_runs_channel_status_changed", "channel", "status", "changed_at"),
+    # `runs`: newest first.
+    Index("ix_runs_created", "created_at"),
+    # A worker's survey: its own claims, those to start, those to clean up, expired leases.
+    Index("ix_runs_worker", "worker", sqlite_where=text("held_path IS NOT NULL")),
+    Index("ix_runs_waiting", "host", "claim", sqlite_where=text(WAITING_SQL)),
+    Index("ix_runs_stopping", "host", sqlite_where=text(STOPPING_SQL)),
+    Index("ix_runs_leased", "lease_expires_at", sqlite_where=text(LEASED_SQL)),
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("run_id", String(8), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("started_at", Float, nullable=False),
+    Column("ended_at", Float),
+    Column("exit_code", Integer),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("door", Text, nullable=False),
+    Column("verb", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("run_id", String(8)),
+    Column("conversation", Text),
+    Column("from_status", String(16)),
+    Column("to_status", String(16)),
+    Column("epoch", Integer),
+    Column("detail", Text),
+    Column("times", Integer, nullable=False, server_default=text("1")),
+    Index("ix_events_run", "run_id", "id"),
+    # Refusals that flood are counted on their latest row.
+    Index(
+        "ix_events_refused",
+        "actor",
+        "verb",
+        "at",
+        sqlite_where=text(REFUSED_SQL),
+    ),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("fingerprint", Text),
+    Column("state", String(16), nullable=False),
+    Column("received_at", Float, nullable=False),
+    Column("message", Text),
+    Column("answer", Text),
+    Index("ix_deliveries_received", "received_at"),
+    Index("ix_deliveries_unfinished", "received_at", sqlite_where=text("state = 'received'")),
+)
+
+cards = Table(
+    "cards",
+    metadata,
+    Column("run_id", String(8), primary_key=True),
+    Column("channel", Text, nullable=False),
+    Column("message", Text),
+    Column("shown_version", Integer, nullable=False),
+    Index("ix_cards_channel", "channel"),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("lease_expires_at", Float, nullable=False),
+)
+

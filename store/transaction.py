@@ -1,0 +1,58 @@
+"""One open transaction, shared by the commands of a batch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, bindparam, select
+
+from store.claims import RunClaims
+from store.looks import RunLooks
+from store.records import AuditTrail, CardRack, DeliveryBook
+from store.tables import workers
+from store.work import RunWork
+
+_LIVE = (
+    select(workers.c.name)
+    .where(workers.c.host == bindparam("host"), workers.c.lease_expires_at > bindparam("now"))
+    .limit(1)
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """How long a lease lasts, and after how long an unstarted claim is stale; in seconds."""
+
+    lease_seconds: float
+    orphan_seconds: float
+
+
+class OpenTransaction:
+    """Implements bot.ports.Transaction; `flush` before the commit writes what was gathered."""
+
+    def __init__(
+        self, connection: Connection, terms: Terms, now: float, expected: Sequence[str] = ()
+    ) -> None:
+        clock = {"now": now, "orphan_seconds": terms.orphan_seconds}
+        bound = {**clock, "lease_seconds": terms.lease_seconds}
+        self._connection = connection
+        self._live: dict[str, bool] = {}
+        self.now = now
+        self.runs = RunLooks(connection, clock)
+        self.claims = RunClaims(connection, bound)
+        self.work = RunWork(connection, bound)
+        self.audit = AuditTrail(connection)
+        self.deliveries = DeliveryBook(connection, now, expected)
+        self.cards = CardRack(connection, clock)
+
+    def live_worker(self, host: str) -> bool:
+        """Whether some worker of this host has been heard of within its lease."""
+        if host not in self._live:
+            found = self._connection.execute(_LIVE, {"host": host, "now": self.now}).first()
+            self._live[host] = found is not None
+        return self._live[host]
+
+    def flush(self) -> None:
+        """Write what the batch gathered: events, deliveries and cards, one statement each."""
+        self.audit.flush()
+        self.deliveries.flush()
+        self.cards.flush()

@@ -1,0 +1,171 @@
+"""The transition table: every way in which a run may change, each one guarded UPDATE.
+
+There is no other statement in Baton that changes a run. `docs/design.md` has the same table in
+words; a test holds the two together.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Integer,
+    Text,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningUpdate
+
+from bot.run import RunStatus
+from store.rows import NOW, RUN_COLUMNS, has_status, resumable
+from store.tables import LEASED_SQL, STOPPING_SQL, runs
+
+
+class Verb(StrEnum):
+    """The transitions of an existing run (a new one is inserted: `run`)."""
+
+    RESUME = "resume"
+    CANCEL = "cancel"
+    RELEASE = "release"
+    START = "start"
+    ATTEMPT = "attempt"
+    STEP_DONE = "step_done"
+    NOTICE = "notice"
+    PAUSE = "pause"
+    COMPLETE = "complete"
+    FAIL = "fail"
+    STOPPED = "stopped"
+    UNPROVEN = "unproven"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """When a run may change, and what then becomes of it; `version` is raised by each one."""
+
+    guard: ColumnElement[bool]
+    writes: Mapping[str, Any]
+
+    def statement(self) -> ReturningUpdate[Any]:
+        """The one statement that checks and changes, and returns the run as it is now."""
+        return (
+            update(runs)
+            .where(runs.c.id == bindparam("run_id"), self.guard)
+            .values({"version": runs.c.version + 1, **self.writes})
+            .returning(*RUN_COLUMNS)
+        )
+
+
+_others = runs.alias("others")
+NEXT_CLAIM = select(func.coalesce(func.max(_others.c.claim), 0) + 1).scalar_subquery()
+"""The number of a new claim: higher than every claim before it."""
+
+LEASE_END = case(
+    (bindparam("worker", type_=Text).is_(None), null()),
+    else_=NOW + bindparam("lease_seconds", type_=runs.c.lease_expires_at.type),
+)
+
+_status = runs.c.status
+_free = {"held_host": None, "held_path": None}
+_by = {"changed_by": bindparam("actor"), "changed_door": bindparam("door"), "changed_at": NOW}
+_unheld_before_start = {
+    "held_host": case((runs.c.worker.is_(None), null()), else_=runs.c.held_host),
+    "held_path": case((runs.c.worker.is_(None), null()), else_=runs.c.held_path),
+}
+_seen = or_(bindparam("seen_epoch", type_=Integer).is_(None), runs.c.epoch == bindparam("seen_epoch"))
+_my_epoch = runs.c.epoch == bindparam("epoch")
+_mine = and_(has_status(RunStatus.RUNNING), _my_epoch)
+_stopping = and_(literal_column(STOPPING_SQL, Boolean), _my_epoch)
+_heard_of = {"last_activity_at": NOW}
+
+
+TRANSITIONS: Mapping[Verb, Transition] = {
+    Verb.RESUME: Transition(
+        and_(resumable, _seen),
+        {
+            "status": RunStatus.RUNNING,
+            "epoch": runs.c.epoch + 1,
+            "claim": NEXT_CLAIM,
+            "worker": bindparam("worker"),
+            "lease_expires_at": LEASE_END,
+            "lost_at": None,
+            "held_host": runs.c.host,
+            "held_path": runs.c.path,
+            # A paused run waits at its gate, and resuming it passes that gate.
+            "steps_done": runs.c.steps_done + case((_status == RunStatus.PAUSED, 1), else_=0),
+            "attempt": case((_status == RunStatus.PAUSED, 0), else_=runs.c.attempt),
+            "error": None,
+            "notice": None,
+            **_by,
+            **_heard_of,
+        },
+    ),
+    Verb.CANCEL: Transition(
+        and_(~has_status(RunStatus.COMPLETED, RunStatus.CANCELLED), _seen),
+        {"status": RunStatus.CANCELLED, "notice": None, **_unheld_before_start, **_by},
+    ),
+    Verb.RELEASE: Transition(
+        and_(
+            literal_column(STOPPING_SQL, Boolean),
+            or_(runs.c.lease_expires_at.is_(None), runs.c.lease_expires_at < NOW),
+            _seen,
+        ),
+        {**_free, "error": None, **_by},
+    ),
+    Verb.START: Transition(
+        and_(
+            has_status(RunStatus.PENDING, RunStatus.RUNNING), runs.c.worker.is_(None), _my_epoch
+        ),
+        {
+            "status": RunStatus.RUNNING,
+            "worker": bindparam("worker"),
+            "lease_expires_at": LEASE_END,
+            **_heard_of,
+        },
+    ),
+    Verb.ATTEMPT: Transition(_mine, {"attempt": runs.c.attempt + 1, **_heard_of}),
+    Verb.STEP_DONE: Transition(
+        _mine, {"steps_done": runs.c.steps_done + 1, "attempt": 0, **_heard_of}
+    ),
+    Verb.NOTICE: Transition(_mine, {"notice": bindparam("text"), **_heard_of}),
+    Verb.PAUSE: Transition(_mine, {"status": RunStatus.PAUSED, **_free, **_by, **_heard_of}),
+    Verb.COMPLETE: Transition(
+        _mine, {"status": RunStatus.COMPLETED, **_free, **_by, **_heard_of}
+    ),
+    Verb.FAIL: Transition(
+        _mine,
+        {
+            "status": RunStatus.FAILED,
+            "error": bindparam("text"),
+            **_free,
+            **_by,
+            **_heard_of,
+        },
+    ),
+    Verb.STOPPED: Transition(_stopping, {**_free, "error": None}),
+    Verb.UNPROVEN: Transition(
+        _stopping, {"error": bindparam("text"), "lease_expires_at": None}
+    ),
+    Verb.LOST: Transition(
+        and_(
+            literal_column(LEASED_SQL, Boolean),
+            runs.c.lease_expires_at < NOW,
+            runs.c.lost_at.is_(None),
+            _my_epoch,
+        ),
+        {"lost_at": NOW},
+    ),
+}
+
+STATEMENTS = {verb: transition.statement() for verb, transition in TRANSITIONS.items()}
+"""Each transition's statement, built once."""

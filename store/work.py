@@ -1,0 +1,174 @@
+"""The changes that a worker makes, each fenced by the epoch of its claim."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Connection,
+    bindparam,
+    case,
+    delete,
+    insert,
+    literal_column,
+    select,
+    text,
+    update,
+)
+
+from bot.conversation import Door
+from bot.ports import Held, Survey
+from bot.run import Run, RunStatus
+from store.rows import NOW, RUN_COLUMNS, has_status, run_of
+from store.tables import LEASED_SQL, STOPPING_SQL, WAITING_SQL, runs, steps, workers
+from store.transitions import STATEMENTS, Verb
+
+_LEASE_SECONDS = bindparam("lease_seconds", type_=runs.c.lease_expires_at.type)
+_HOST = runs.c.host == bindparam("host")
+_EXPIRED = runs.c.lease_expires_at < NOW
+
+_MINE = select(runs.c.id, runs.c.epoch, runs.c.status).where(
+    runs.c.worker == bindparam("worker"), runs.c.held_path.is_not(None)
+)
+_STARTABLE = (
+    select(*RUN_COLUMNS)
+    .where(literal_column(WAITING_SQL, Boolean), _HOST)
+    .order_by(runs.c.claim)
+    .limit(bindparam("free"))
+)
+_ABANDONED = select(*RUN_COLUMNS).where(literal_column(STOPPING_SQL, Boolean), _HOST, _EXPIRED)
+_LEASES = select(*RUN_COLUMNS).where(
+    literal_column(LEASED_SQL, Boolean), _EXPIRED, runs.c.lost_at.is_(None)
+)
+_BEAT = (
+    update(runs)
+    .where(
+        runs.c.worker == bindparam("name"),
+        has_status(RunStatus.RUNNING),
+        runs.c.held_path.is_not(None),
+    )
+    .values(
+        lease_expires_at=NOW + _LEASE_SECONDS,
+        last_activity_at=NOW,
+        version=runs.c.version + case((runs.c.lost_at.is_not(None), 1), else_=0),
+        lost_at=None,
+    )
+    .returning(runs.c.id, runs.c.epoch)
+)
+_WORKER_BEAT = text(
+    "INSERT INTO workers (name, host, pid, lease_expires_at)"
+    " VALUES (:name, :host, :pid, :now + :lease_seconds)"
+    " ON CONFLICT (name) DO UPDATE SET lease_expires_at = excluded.lease_expires_at"
+)
+_FORGET_WORKERS = delete(workers).where(workers.c.lease_expires_at < NOW - 86400.0)
+_DEPART = delete(workers).where(workers.c.name == bindparam("name"))
+_ATTEMPT_BEGAN = insert(steps)
+_ATTEMPT_ENDED = (
+    update(steps)
+    .where(
+        steps.c.run_id == bindparam("run_id"),
+        steps.c.position == bindparam("at_position"),
+        steps.c.attempt == bindparam("at_attempt"),
+    )
+    .values(ended_at=NOW, exit_code=bindparam("code"))
+)
+
+
+class RunWork:
+    """Implements bot.ports.Work on an open connection."""
+
+    def __init__(self, connection: Connection, terms: dict[str, float]) -> None:
+        self._connection = connection
+        self._terms = terms
+
+    def _swap(self, verb: Verb, run_id: str, epoch: int, **values: Any) -> Run | None:  # noqa: ANN401 - bound values
+        asked = {"run_id": run_id, "epoch": epoch, **values, **self._terms}
+        row = self._connection.execute(STATEMENTS[verb], asked).first()
+        return run_of(row) if row else None
+
+    def _runs(self, statement: Any, **values: object) -> list[Run]:  # noqa: ANN401 - a select
+        rows = self._connection.execute(statement, {**values, **self._terms})
+        return [run_of(row) for row in rows]
+
+    def survey(self, worker: str, host: str, free: int) -> Survey:
+        mine = self._connection.execute(_MINE, {"worker": worker})
+        return Survey(
+            mine=[Held(row.id, row.epoch, RunStatus(row.status)) for row in mine],
+            startable=self._runs(_STARTABLE, host=host, free=free) if free else [],
+            abandoned=self._runs(_ABANDONED, host=host),
+            expired=self._runs(_LEASES),
+        )
+
+    def start(self, run_id: str, epoch: int, worker: str) -> Run | None:
+        return self._swap(Verb.START, run_id, epoch, worker=worker)
+
+    def beat(self, worker: str, host: str, pid: int, epochs: Mapping[str, int]) -> set[str]:
+        values = {"name": worker, "host": host, "pid": pid, **self._terms}
+        self._connection.execute(_WORKER_BEAT, values)
+        self._connection.execute(_FORGET_WORKERS, self._terms)
+        if not epochs:
+            return set()
+        renewed = self._connection.execute(_BEAT, values)
+        return {row.id for row in renewed if epochs.get(row.id) == row.epoch}
+
+    def depart(self, worker: str) -> None:
+        self._connection.execute(_DEPART, {"name": worker})
+
+    def attempt(self, run: Run) -> Run | None:
+        begun = self._swap(Verb.ATTEMPT, run.id, run.epoch)
+        if begun is not None and begun.step is not None:
+            self._connection.execute(
+                _ATTEMPT_BEGAN,
+                {
+                    "run_id": run.id,
+                    "position": begun.steps_done,
+                    "attempt": begun.attempt,
+                    "name": begun.step.name,
+                    "epoch": begun.epoch,
+                    "started_at": self._terms["now"],
+                },
+            )
+        return begun
+
+    def _attempt_ended(self, run: Run, exit_code: int | None) -> None:
+        values = {
+            "run_id": run.id,
+            "at_position": run.steps_done,
+            "at_attempt": run.attempt,
+            "code": exit_code,
+        }
+        self._connection.execute(_ATTEMPT_ENDED, values | self._terms)
+
+    def step_done(self, run: Run, exit_code: int) -> Run | None:
+        done = self._swap(Verb.STEP_DONE, run.id, run.epoch)
+        if done is not None:
+            self._attempt_ended(run, exit_code)
+        return done
+
+    def notice(self, run: Run, text: str) -> Run | None:
+        return self._swap(Verb.NOTICE, run.id, run.epoch, text=text)
+
+    def _settle(self, verb: Verb, run: Run, **values: object) -> Run | None:
+        by = {"actor": f"worker:{run.worker}", "door": Door.WORKER}
+        return self._swap(verb, run.id, run.epoch, **by, **values)
+
+    def pause(self, run: Run) -> Run | None:
+        return self._settle(Verb.PAUSE, run)
+
+    def complete(self, run: Run) -> Run | None:
+        return self._settle(Verb.COMPLETE, run)
+
+    def fail(self, run: Run, error: str, exit_code: int | None) -> Run | None:
+        failed = self._settle(Verb.FAIL, run, text=error)
+        if failed is not None:
+            self._attempt_ended(run, exit_code)
+        return failed
+
+    def stopped(self, run_id: str, epoch: int) -> Run | None:
+        return self._swap(Verb.STOPPED, run_id, epoch)
+
+    def unproven(self, run_id: str, epoch: int, error: str) -> Run | None:
+        return self._swap(Verb.UNPROVEN, run_id, epoch, text=error)
+
+    def lost(self, run: Run) -> Run | None:
+        return self._swap(Verb.LOST, run.id, run.epoch)
