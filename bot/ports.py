@@ -318,3 +318,6 @@ class Workshop(Protocol):
 
     def log_path(self, run_id: str) -> Path:
         """The file that has the output of this run."""
+
+    def note(self, run: Run, line: str) -> None:
+        """Put a line of Baton's own into the run's log, if the disk takes it."""

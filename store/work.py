@@ -46,6 +46,7 @@ _BEAT = (
         runs.c.worker == bindparam("name"),
         has_status(RunStatus.RUNNING),
         runs.c.held_path.is_not(None),
+        runs.c.id.in_(bindparam("ids", expanding=True)),
     )
     .values(
         lease_expires_at=NOW + _LEASE_SECONDS,
@@ -108,7 +109,7 @@ class RunWork:
         self._connection.execute(_FORGET_WORKERS, self._terms)
         if not epochs:
             return set()
-        renewed = self._connection.execute(_BEAT, values)
+        renewed = self._connection.execute(_BEAT, {**values, "ids": list(epochs)})
         return {row.id for row in renewed if epochs.get(row.id) == row.epoch}
 
     def depart(self, worker: str) -> None:

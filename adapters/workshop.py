@@ -1,0 +1,108 @@
+"""Worktrees on disk and processes in them: what a worker does outside the database."""
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from adapters import processes
+from adapters.worktrees import Worktrees
+from bot.ports import Prepared
+from bot.run import Run
+from bot.supervision import Order
+
+_SECRET = frozenset({"SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET", "DISCORD_TOKEN"})
+_STRAY_GIT = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"})
+_SHELL = ("/bin/sh", "-c")
+
+
+class LocalWorkshop:
+    """Implements bot.ports.Workshop below one directory of this host."""
+
+    def __init__(self, worktrees: Worktrees, logs: Path, grace_seconds: float) -> None:
+        self._worktrees = worktrees
+        self._logs = logs.absolute()
+        self._grace_seconds = grace_seconds
+
+    def preparation(self, run: Run) -> Order:
+        """The order that makes or takes the run's worktree."""
+        command = self._worktrees.preparation(
+            repository=run.repository,
+            base=run.base,
+            branch=run.branch,
+            worktree=run.worktree,
+            result=self._result(run),
+        )
+        self._logs.mkdir(parents=True, exist_ok=True)
+        return self._order(run, command, self._logs, None)
+
+    def prepared(self, run: Run) -> Prepared:
+        """What the preparation said; its file is read once."""
+        said = self._worktrees.result(self._result(run))
+        with suppress(OSError):
+            self._result(run).unlink()
+        return said
+
+    def _result(self, run: Run) -> Path:
+        return self._logs / f"{run.id}.{run.epoch}.prepared"
+
+    def step(self, run: Run) -> Order:
+        """The order for the current step, which must be a command."""
+        step = run.step
+        command = (*_SHELL, step.command or "") if step else None
+        timeout = step.timeout_seconds if step else None
+        return self._order(run, command, Path(run.worktree.path), timeout)
+
+    def cleaning(self, run: Run) -> Order:
+        """The order that stops what a dead worker left; its claim starts nothing any more."""
+        return self._order(run, None, self._logs, None)
+
+    def _order(
+        self, run: Run, command: tuple[str, ...] | None, cwd: Path, timeout: float | None
+    ) -> Order:
+        return Order(
+            lock=self._worktrees.lock_path(run.worktree),
+            run=run.id,
+            epoch=run.epoch,
+            claim=run.claim,
+            command=command,
+            cwd=cwd,
+            env=environment(run, os.environ),
+            log=self.log_path(run.id),
+            grace_seconds=self._grace_seconds,
+            timeout_seconds=timeout,
+            closes=command is None,
+        )
+
+    async def supervise(self, order: Order) -> processes.Supervised:
+        """Start a supervisor on this order."""
+        return await processes.supervise(order)
+
+    def log_path(self, run_id: str) -> Path:
+        """The file that has the output of this run."""
+        return self._logs / f"{run_id}.log"
+
+    def note(self, run: Run, line: str) -> None:
+        """Put a line of Baton's own into the run's log, if the disk takes it."""
+        with suppress(OSError), self.log_path(run.id).open("a", encoding="utf-8") as log:
+            log.write(f"{line}\n")
+
+
+def environment(run: Run, ours: Mapping[str, str]) -> dict[str, str]:
+    """What a step sees: this process's environment without Baton's own settings and secrets,
+    and the run's id, epoch, step, attempt and arguments.
+    """
+    kept = {
+        name: value
+        for name, value in ours.items()
+        if name not in _SECRET | _STRAY_GIT and not name.startswith("BATON_")
+    }
+    arguments = {f"BATON_ARG_{key.upper()}": value for key, value in run.arguments.items()}
+    return {
+        **kept,
+        **arguments,
+        "BATON_RUN_ID": run.id,
+        "BATON_EPOCH": str(run.epoch),
+        "BATON_STEP": run.step.name if run.step else "",
+        "BATON_ATTEMPT": str(run.attempt),
+    }

@@ -1,0 +1,201 @@
+"""The composition root: the one place that joins the product with its adapters and its store."""
+
+import asyncio
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from adapters import terminal
+from adapters.demo import DEMO_REPOSITORY, DEMO_SETTINGS, make_repository
+from adapters.terminal import Terminal
+from adapters.workshop import LocalWorkshop
+from adapters.worktrees import Worktrees
+from bot import config, log, replies
+from bot.commands import USAGES, House
+from bot.conduct import Conductor
+from bot.dispatcher import Dispatcher
+from bot.locks import ConversationLocks
+from bot.ports import Store
+from bot.run import Run
+from bot.worker import Post, Worker
+from store.database import Database, sqlite_file
+from store.inline import InlineStore
+from store.schema import bring_up_to_date
+from store.transaction import Terms
+
+_DAY_SECONDS = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """Baton as configured here, its database up to date; nothing runs yet."""
+
+    settings: config.Settings
+    host: str
+    database: Database
+    conductor: Conductor
+    workshop: LocalWorkshop
+
+    def dispatcher(self, store: Store) -> Dispatcher:
+        """A dispatcher on this store."""
+        return Dispatcher(store, self.conductor, ConversationLocks())
+
+    def inline_store(self) -> InlineStore:
+        """The store of a process that carries out one command."""
+        return InlineStore(self.database)
+
+    def post(self, *, concurrency: int | None = None) -> Post:
+        """A new worker's post in this process."""
+        runner = self.settings.runner
+        return Post(
+            name=f"{self.host}:{os.getpid()}:{secrets.token_hex(3)}",
+            host=self.host,
+            pid=os.getpid(),
+            concurrency=runner.concurrency if concurrency is None else concurrency,
+            heartbeat_seconds=runner.heartbeat_seconds,
+            auto_resume=runner.auto_resume,
+        )
+
+
+def install(config_file: str | None, host: str | None = None) -> Installation:
+    """Read the configuration and bring the database up to date.
+
+    Raises ConfigurationError and SchemaError, each with a sentence for whoever set this up.
+    """
+    settings, file = config.current(config_file, DEMO_SETTINGS)
+    return installed(settings, file.parent if file else Path(), host)
+
+
+def installed(settings: config.Settings, beside: Path, host: str | None = None) -> Installation:
+    """The installation of these settings; relative repositories are looked for beside a file."""
+    database_file = sqlite_file(settings.database.url)
+    state = database_file.parent
+    database = Database(
+        database_file,
+        Terms(
+            lease_seconds=settings.runner.lease_seconds,
+            orphan_seconds=settings.runner.orphan_after_days * _DAY_SECONDS,
+        ),
+    )
+    bring_up_to_date(database)
+    _hide_from_git(state)
+    log.write_to(state / "baton.log")
+    here = host or settings.runner.host or _kept_host_id(state / "worktrees")
+    worktrees = Worktrees(state / "worktrees", here)
+    workshop = LocalWorkshop(worktrees, state / "logs", settings.runner.grace_seconds)
+    catalogue = {name: w.workflow(name, beside) for name, w in settings.workflows.items()}
+    house = House(here, catalogue, worktrees, workshop.log_path, USAGES)
+    return Installation(
+        settings, here, database, Conductor(house, settings.access.policy()), workshop
+    )
+
+
+def _hide_from_git(state: Path) -> None:
+    """Keep the state out of the repository in which Baton may have been started."""
+    ignore = state / ".gitignore"
+    if state.name == ".baton" and not ignore.exists():
+        ignore.write_text("*\n", encoding="utf-8")
+
+
+def _kept_host_id(worktrees: Path) -> str:
+    """The id of this host, kept beside its worktrees; names of hosts change, worktrees stay."""
+    file = worktrees / "host-id"
+    if not file.exists():
+        worktrees.mkdir(parents=True, exist_ok=True)
+        offered = f"host-{secrets.token_hex(4)}"
+        ready = worktrees / f".{offered}"
+        ready.write_text(offered, encoding="utf-8")
+        with suppress(FileExistsError):
+            # A link appears whole or not at all, and the first one stays.
+            file.hardlink_to(ready)
+        ready.unlink()
+    return file.read_text(encoding="utf-8").strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What a long-lived process works with."""
+
+    store: Store
+    dispatcher: Dispatcher
+    worker: Worker
+
+
+@asynccontextmanager
+async def serving(
+    installation: Installation, *, concurrency: int | None = None, wait_for_runs: bool = False
+) -> AsyncIterator[Service]:
+    """A store, a dispatcher and an embedded worker; at the end the worker drains."""
+    # Imported here because a command that only looks or changes a row does not need it.
+    from store.writer import SqliteStore  # noqa: PLC0415 - see above
+
+    if DEMO_REPOSITORY in {s.repository for s in installation.settings.workflows.values()}:
+        await asyncio.to_thread(make_repository, Path(DEMO_REPOSITORY))
+    store = SqliteStore(installation.database)
+    store.start()
+    worker = Worker(installation.post(concurrency=concurrency), store, installation.workshop)
+    working = asyncio.create_task(worker.work())
+    try:
+        with log.span("baton.service", host=installation.host, worker=worker.post.name):
+            yield Service(store, installation.dispatcher(store), worker)
+    finally:
+        worker.leave(wait=wait_for_runs)
+        await working
+        await store.close()
+
+
+def is_demo(repository: str) -> bool:
+    """Whether this is the repository that Baton makes itself."""
+    return Path(repository) == Path(DEMO_REPOSITORY).resolve()
+
+
+@contextmanager
+def stop_signals() -> Iterator[asyncio.Event]:
+    """An event that SIGTERM and Ctrl-C set."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    try:
+        yield stopped
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def _terminal(service: Service, name: str) -> Terminal:
+    return Terminal(name, service.dispatcher, service.store, time.time)
+
+
+async def talk(installation: Installation, service: Service, name: str) -> None:
+    """Talk with the person at this terminal until they leave."""
+    greeting = replies.greeting(installation.conductor.house.catalogue)
+    await terminal.prompt(_terminal(service, name), greeting)
+
+
+async def answer_pipe(service: Service, name: str, wait_seconds: float | None) -> None:
+    """Answer what comes through standard input until it ends."""
+    await terminal.read_pipe(_terminal(service, name), sys.stdin, wait_seconds)
+
+
+async def carry_through(service: Service, run: Run, *, quiet: bool) -> Run:
+    """Work on a run that this process claimed until it settles; Ctrl-C interrupts it."""
+    service.worker.adopt(run)
+    with stop_signals() as stopped:
+        leaving = asyncio.create_task(stopped.wait())
+
+        def leave(_task: object) -> None:
+            service.worker.leave(wait=False)
+
+        leaving.add_done_callback(leave)
+        with terminal.live(time.time, quiet=quiet) as show:
+            seen = await terminal.follow(service.store, run.id, show=show)
+        leaving.remove_done_callback(leave)
+        leaving.cancel()
+    return seen or run

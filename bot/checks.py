@@ -1,0 +1,36 @@
+"""`check` and `migrate`: does everything that is configured work?"""
+
+import argparse
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from bot import bootstrap, replies
+
+
+def migrate(options: argparse.Namespace) -> int:
+    """Every command brings the database up to date; this one only says so."""
+    bootstrap.install(options.config)
+    print(replies.up_to_date())
+    return 0
+
+
+def check(options: argparse.Namespace) -> int:
+    """Name everything that would keep a run from working; 0 when there is nothing."""
+    installation = bootstrap.install(options.config)
+    problems = list(_problems(installation))
+    for problem in problems:
+        print(problem)
+    if not problems:
+        print(replies.all_well(sorted(installation.conductor.house.catalogue)))
+    return 1 if problems else 0
+
+
+def _problems(installation: bootstrap.Installation) -> Iterator[str]:
+    if shutil.which("git") is None:
+        yield replies.no_git()
+    for workflow in installation.conductor.house.catalogue.values():
+        repository = Path(workflow.repository)
+        demo = bootstrap.is_demo(workflow.repository)
+        if not demo and not (repository / ".git").exists() and not (repository / "HEAD").exists():
+            yield replies.no_repository(workflow.name, workflow.repository)

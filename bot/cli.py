@@ -1,0 +1,126 @@
+"""The command line: one more door, and the switch that starts Baton."""
+
+import argparse
+import getpass
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import NoReturn
+
+from bot import replies
+from bot.commands import COMMANDS
+from bot.errors import ConfigurationError, SchemaError
+
+_FAILED = 1
+_USAGE = 2
+
+_SERVICES = {
+    "serve": "answer everywhere that is configured, and work on runs",
+    "worker": "only work on runs",
+    "chat": "talk with Baton in this terminal, or through a pipe",
+}
+_CHECKS = {
+    "check": "look whether everything that is configured can work",
+    "migrate": "bring the database up to date and say so",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Answers a wrong line in one sentence instead of a page."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(_USAGE, replies.usage_error(message, self.prog) + "\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="baton", description="Resume and cancel long runs in git worktrees.")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb, about in _SERVICES.items():
+        _service_options(verbs.add_parser(verb, help=about), verb)
+    for verb, about in _CHECKS.items():
+        _common(verbs.add_parser(verb, help=about))
+    for verb, command in COMMANDS.items():
+        if verb != "help":
+            _command_options(verbs.add_parser(verb, help=command.meaning), verb)
+    return parser
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", metavar="PATH", help="default: ./config.toml, if it is there")
+
+
+def _service_options(parser: argparse.ArgumentParser, verb: str) -> None:
+    _common(parser)
+    if verb == "worker":
+        parser.add_argument("--host", metavar="NAME", help="work in this host's name")
+        parser.add_argument(
+            "--drain", action="store_true", help="when stopped, let the runs under way finish"
+        )
+    if verb == "chat":
+        parser.add_argument(
+            "--wait", type=float, metavar="SECONDS", help="read the next line after this at most"
+        )
+
+
+def _command_options(parser: argparse.ArgumentParser, verb: str) -> None:
+    _common(parser)
+    parser.add_argument("--as", dest="name", metavar="NAME", help="default: your login name")
+    if verb == "run":
+        parser.add_argument("words", nargs="*", metavar="WORKFLOW [key=value]")
+    elif verb != "runs":
+        needed = "RUN" if verb == "release" else None
+        parser.add_argument("words", nargs=1 if needed else "?", metavar="RUN", default=[])
+    if COMMANDS[verb].changes:
+        parser.add_argument("--delivery", metavar="ID", help="a repeat with this id has no effect")
+        parser.add_argument("--epoch", type=int, metavar="N", help="only if it is still at this")
+        parser.add_argument("--here", action="store_true", help="work on it in this process")
+    if verb == "logs":
+        parser.add_argument("-f", dest="follow", action="store_true", help="until it settles")
+    else:
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def login_name() -> str:
+    """The name under which this person speaks, unless they give another."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "local"
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run `baton` with these words; returns the exit code."""
+    options = _parser().parse_args(words)
+    try:
+        return _entry(options.verb)(options)
+    except ConfigurationError as error:
+        print(str(error), file=sys.stderr)
+        return _USAGE
+    except SchemaError as error:
+        print(replies.newer_database(str(error)), file=sys.stderr)
+        return _FAILED
+    except BrokenPipeError:
+        # Whoever read our output has had enough; nothing is wrong.
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def _entry(verb: str) -> Callable[[argparse.Namespace], int]:
+    """What carries out a verb; each kind is imported only when it is used."""
+    if verb in _SERVICES:
+        from bot import service  # noqa: PLC0415 - see the docstring
+
+        kinds: Mapping[str, Callable[[argparse.Namespace], int]] = {
+            "serve": service.serve,
+            "worker": service.work,
+            "chat": service.chat,
+        }
+        return kinds[verb]
+    if verb in _CHECKS:
+        from bot import checks  # noqa: PLC0415 - see the docstring
+
+        return {"check": checks.check, "migrate": checks.migrate}[verb]
+    from bot import once  # noqa: PLC0415 - see the docstring
+
+    return once.command

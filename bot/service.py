@@ -1,0 +1,74 @@
+"""The long-lived processes: `serve`, `worker`, `chat`."""
+
+import argparse
+import asyncio
+import sys
+
+from bot import bootstrap, replies
+from bot.bootstrap import Installation
+from bot.cli import login_name
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Answer everywhere that is configured, and work on runs; lines only from a terminal."""
+    installation = bootstrap.install(options.config)
+    return asyncio.run(_serve(installation))
+
+
+async def _serve(installation: Installation) -> int:
+    async with bootstrap.serving(installation) as service:
+        with bootstrap.stop_signals() as stopped:
+            if sys.stdin.isatty():
+                await _first(bootstrap.talk(installation, service, login_name()), stopped.wait())
+            else:
+                print(replies.serving(), flush=True)
+                await stopped.wait()
+        _farewell(service)
+    return 0
+
+
+def work(options: argparse.Namespace) -> int:
+    """Only work on runs."""
+    return asyncio.run(_work(bootstrap.install(options.config, options.host), options.drain))
+
+
+async def _work(installation: Installation, drain: bool) -> int:  # noqa: FBT001 - the flag of the command line
+    async with bootstrap.serving(installation, wait_for_runs=drain) as service:
+        with bootstrap.stop_signals() as stopped:
+            print(replies.working(service.worker.post.host), flush=True)
+            await stopped.wait()
+        _farewell(service, waits=drain)
+    return 0
+
+
+def chat(options: argparse.Namespace) -> int:
+    """Talk in this terminal, or through a pipe, with a worker of its own."""
+    return asyncio.run(_chat(bootstrap.install(options.config), options.wait))
+
+
+async def _chat(installation: Installation, wait_seconds: float | None) -> int:
+    async with bootstrap.serving(installation) as service:
+        with bootstrap.stop_signals() as stopped:
+            if sys.stdin.isatty():
+                talk = bootstrap.talk(installation, service, login_name())
+            else:
+                talk = bootstrap.answer_pipe(service, login_name(), wait_seconds)
+            await _first(talk, stopped.wait())
+        _farewell(service)
+    return 0
+
+
+async def _first(*works: object) -> None:
+    """Wait until the first of these is over; the others are cancelled."""
+    waits = [asyncio.ensure_future(work) for work in works]  # type: ignore[call-overload]
+    done, rest = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for waiting in rest:
+        waiting.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
+    for finished in done:
+        finished.result()
+
+
+def _farewell(service: bootstrap.Service, *, waits: bool = False) -> None:
+    if not service.worker.idle:
+        print(replies.stopping(waits=waits), flush=True)

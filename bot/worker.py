@@ -1,0 +1,214 @@
+"""Which runs this process works on: it starts claims, renews leases, and tidies up after others."""
+
+import asyncio
+import time
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bot import log, replies
+from bot.execution import Execution, Stop, audited
+from bot.ports import DatabaseUnavailableError, Held, Store, Survey, Transaction, Workshop
+from bot.run import Change, Run, RunStatus
+from bot.supervision import EndingKind
+
+_PRUNE_SECONDS = 3600.0
+_RESCAN_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """Who a worker is and how it works; `name` is unique to this process."""
+
+    name: str
+    host: str
+    pid: int
+    concurrency: int
+    heartbeat_seconds: float
+    auto_resume: bool = False
+
+
+class Worker:
+    """Carries out the claims of its host. One per process."""
+
+    def __init__(self, post: Post, store: Store, workshop: Workshop) -> None:
+        self.post = post
+        self._store = store
+        self._workshop = workshop
+        self._executions: dict[str, Execution] = {}
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._cleaning: set[str] = set()
+        self._leaving = asyncio.Event()
+        self._looked_at = time.time()
+        self._pruned_at = 0.0
+
+    async def work(self) -> None:
+        """Work until told to leave; then every execution has ended."""
+        watch = self._store.watch()
+        heart = asyncio.create_task(self._beat_on())
+        try:
+            while not self._leaving.is_set():
+                await self._safely("survey", self._look_round())
+                await self._either(watch.changed(_RESCAN_SECONDS))
+            await asyncio.gather(*self._under_way)
+        finally:
+            heart.cancel()
+            watch.close()
+        await self._safely("depart", self._store.write(self._depart))
+
+    def leave(self, *, wait: bool) -> None:
+        """Start nothing more; what is under way is waited for, or stopped and interrupted."""
+        self._leaving.set()
+        if not wait:
+            for execution in list(self._executions.values()):
+                execution.stop(Stop.INTERRUPTED)
+
+    def adopt(self, run: Run) -> None:
+        """Work on a run that was claimed and started in this worker's name."""
+        self._begin(run)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way here."""
+        return not self._under_way
+
+    # --- looking round ---------------------------------------------------------------------
+
+    async def _look_round(self) -> None:
+        known = dict(self._executions)
+        free = max(0, self.post.concurrency - len(known))
+        survey = await self._store.read(
+            lambda tx: tx.work.survey(self.post.name, self.post.host, free)
+        )
+        self._stop_lost(known, survey.mine)
+        for run in survey.startable:
+            await self._start(run)
+        for run in survey.abandoned:
+            self._clean(run)
+        await self._tell_expired(survey)
+        await self._prune()
+
+    def _stop_lost(self, known: dict[str, Execution], mine: Sequence[Held]) -> None:
+        working = {(h.run_id, h.epoch) for h in mine if h.status is RunStatus.RUNNING}
+        for run_id, execution in known.items():
+            if (run_id, execution.run.epoch) not in working:
+                execution.stop(Stop.LOST)
+
+    async def _start(self, run: Run) -> None:
+        def start(tx: Transaction) -> Run | None:
+            started = tx.work.start(run.id, run.epoch, self.post.name)
+            return audited(tx, started, "start", started) if started else None
+
+        started = await self._store.write(start)
+        if started is not None and not self._leaving.is_set():
+            self._begin(started)
+
+    def _begin(self, run: Run) -> None:
+        execution = Execution(run, self._store, self._workshop)
+        self._executions[run.id] = execution
+        self._spawn(self._carry_out(execution))
+
+    async def _carry_out(self, execution: Execution) -> None:
+        try:
+            await self._safely("execution", execution.carry_out())
+        finally:
+            if self._executions.get(execution.run.id) is execution:
+                del self._executions[execution.run.id]
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    # --- tidying up after others -----------------------------------------------------------
+
+    def _clean(self, run: Run) -> None:
+        if run.id not in self._cleaning and run.id not in self._executions:
+            self._cleaning.add(run.id)
+            self._spawn(self._cleaned(run))
+
+    async def _cleaned(self, run: Run) -> None:
+        """Stop what the worker of a cancelled run left, and free the worktree."""
+        try:
+            await self._safely("cleaning", self._clean_up(run))
+        finally:
+            self._cleaning.discard(run.id)
+
+    async def _clean_up(self, run: Run) -> None:
+        supervised = await self._workshop.supervise(self._workshop.cleaning(run))
+        ending = await supervised.ending()
+        if ending.kind in {EndingKind.CLEAN, EndingKind.SUPERSEDED}:
+            await self._store.write(
+                lambda tx: audited(tx, tx.work.stopped(run.id, run.epoch), "stopped", run)
+            )
+            return
+        text = replies.not_provably_gone(run.worktree.host)
+        await self._store.write(lambda tx: tx.work.unproven(run.id, run.epoch, text))
+
+    async def _tell_expired(self, survey: Survey) -> None:
+        """Say of runs whose worker is silent that they are interrupted.
+
+        After a gap in this process's own time (a laptop slept) everybody renews first.
+        """
+        now, before = time.time(), self._looked_at
+        self._looked_at = now
+        if any(run.worker == self.post.name for run in survey.expired):
+            await self._beat()
+        if now - before > 3 * self.post.heartbeat_seconds + _RESCAN_SECONDS:
+            return
+        for run in survey.expired:
+            if run.worker != self.post.name:
+                await self._store.write(lambda tx, run=run: self._lost(tx, run))
+
+    def _lost(self, tx: Transaction, run: Run) -> Run | None:
+        lost = audited(tx, tx.work.lost(run), "lost", run)
+        if lost is not None and self.post.auto_resume and run.worktree.host == self.post.host:
+            by = Change(f"worker:{self.post.name}", "worker", tx.now)
+            resumed = tx.claims.resume(run.id, by, run.epoch, None)
+            return audited(tx, resumed, "resume", run)
+        return lost
+
+    async def _prune(self) -> None:
+        if time.monotonic() - self._pruned_at > _PRUNE_SECONDS:
+            self._pruned_at = time.monotonic()
+            await self._store.write(lambda tx: tx.deliveries.prune())
+
+    # --- the heart -------------------------------------------------------------------------
+
+    async def _beat_on(self) -> None:
+        while True:
+            await self._safely("heartbeat", self._beat())
+            await asyncio.sleep(self.post.heartbeat_seconds)
+
+    async def _beat(self) -> None:
+        known = dict(self._executions)
+        epochs = {run_id: execution.run.epoch for run_id, execution in known.items()}
+        post = self.post
+        mine = await self._store.write(
+            lambda tx: tx.work.beat(post.name, post.host, post.pid, epochs)
+        )
+        for run_id, execution in known.items():
+            if run_id not in mine:
+                execution.stop(Stop.LOST)
+
+    def _depart(self, tx: Transaction) -> None:
+        tx.work.depart(self.post.name)
+
+    # --- staying alive ---------------------------------------------------------------------
+
+    async def _either(self, change: Coroutine[Any, Any, None]) -> None:
+        """Wait for a change, or for being told to leave."""
+        waits = [asyncio.ensure_future(change), asyncio.ensure_future(self._leaving.wait())]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for waiting in waits:
+            waiting.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+
+    async def _safely(self, action: str, work: Coroutine[Any, Any, Any]) -> None:
+        """A worker outlives whatever goes wrong in one of its actions; the log has it."""
+        try:
+            await work
+        except DatabaseUnavailableError as error:
+            log.event(f"worker.{action}_rejected", reason=str(error))
+        except Exception as error:  # noqa: BLE001 - see above
+            log.fault(f"worker.{action}_failed", error)

@@ -1,0 +1,34 @@
+"""The store for a process that carries out one command and ends: no thread, no waiting."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from bot.ports import Transaction
+from store.database import Change, Database
+from store.writer import Watch
+
+T = TypeVar("T")
+
+
+class InlineStore:
+    """Implements bot.ports.Store in the calling thread."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def write(
+        self, change: Callable[[Transaction], T], *, delivery: str | None = None
+    ) -> T:
+        """Run `change` in a transaction that is durable when this returns."""
+        result: T | Exception = self._database.write([Change(change, delivery)])[0]
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    async def read(self, look: Callable[[Transaction], T]) -> T:
+        """Run `look` on one snapshot; it never waits for a writer."""
+        return self._database.read(look)
+
+    def watch(self) -> Watch:
+        """A new watch; it tells of everything that is committed from now on."""
+        return Watch(self._database)
