@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert
+from sqlalchemy import Connection, Text, bindparam, insert
 from sqlalchemy.exc import IntegrityError
 
 from bot.ports import NewRun, WorktreeHeldError
@@ -15,32 +15,20 @@ from store.transitions import LEASE_END, NEXT_CLAIM, STATEMENTS, Verb
 _INSERT = (
     insert(runs)
     .values(
-        status=bindparam("status"),
         epoch=1,
         claim=NEXT_CLAIM,
-        worker=bindparam("worker"),
+        worker=bindparam("by_worker", type_=Text),
         lease_expires_at=LEASE_END,
         last_activity_at=NOW,
-        host=bindparam("host"),
-        path=bindparam("path"),
-        held_host=bindparam("host"),
-        held_path=bindparam("path"),
         steps_done=0,
         attempt=0,
         created_at=NOW,
         changed_at=NOW,
         version=1,
-        **{
-            name: bindparam(name)
-            for name in (
-                "id", "workflow", "conversation", "channel", "repository", "base", "branch",
-                "arguments", "plan", "requested_by", "requested_door", "changed_by",
-                "changed_door",
-            )
-        },
     )
     .returning(*RUN_COLUMNS)
-)  # fmt: skip
+)
+"""The other columns come by their own names."""
 
 
 def _raise_if_held(error: IntegrityError) -> None:
@@ -77,9 +65,11 @@ class RunClaims:
                 "conversation": new.conversation.key,
                 "channel": new.conversation.channel,
                 "status": RunStatus.RUNNING if worker else RunStatus.PENDING,
-                "worker": worker,
+                "by_worker": worker,
                 "host": new.worktree.host,
                 "path": new.worktree.path,
+                "held_host": new.worktree.host,
+                "held_path": new.worktree.path,
                 "repository": new.repository,
                 "base": new.base,
                 "branch": new.branch,
@@ -97,7 +87,7 @@ class RunClaims:
     def resume(
         self, run_id: str, by: Change, seen_epoch: int | None, worker: str | None
     ) -> Run | None:
-        return self._swap(Verb.RESUME, run_id, by, seen_epoch=seen_epoch, worker=worker)
+        return self._swap(Verb.RESUME, run_id, by, seen_epoch=seen_epoch, by_worker=worker)
 
     def cancel(self, run_id: str, by: Change, seen_epoch: int | None) -> Run | None:
         return self._swap(Verb.CANCEL, run_id, by, seen_epoch=seen_epoch)

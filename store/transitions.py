@@ -71,7 +71,7 @@ NEXT_CLAIM = select(func.coalesce(func.max(_others.c.claim), 0) + 1).scalar_subq
 """The number of a new claim: higher than every claim before it."""
 
 LEASE_END = case(
-    (bindparam("worker", type_=Text).is_(None), null()),
+    (bindparam("by_worker", type_=Text).is_(None), null()),
     else_=NOW + bindparam("lease_seconds", type_=runs.c.lease_expires_at.type),
 )
 
@@ -83,7 +83,7 @@ _unheld_before_start = {
     "held_path": case((runs.c.worker.is_(None), null()), else_=runs.c.held_path),
 }
 _seen = or_(bindparam("seen_epoch", type_=Integer).is_(None), runs.c.epoch == bindparam("seen_epoch"))
-_my_epoch = runs.c.epoch == bindparam("epoch")
+_my_epoch = runs.c.epoch == bindparam("my_epoch")
 _mine = and_(has_status(RunStatus.RUNNING), _my_epoch)
 _stopping = and_(literal_column(STOPPING_SQL, Boolean), _my_epoch)
 _heard_of = {"last_activity_at": NOW}
@@ -96,7 +96,7 @@ TRANSITIONS: Mapping[Verb, Transition] = {
             "status": RunStatus.RUNNING,
             "epoch": runs.c.epoch + 1,
             "claim": NEXT_CLAIM,
-            "worker": bindparam("worker"),
+            "worker": bindparam("by_worker", type_=Text),
             "lease_expires_at": LEASE_END,
             "lost_at": None,
             "held_host": runs.c.host,
@@ -128,7 +128,7 @@ TRANSITIONS: Mapping[Verb, Transition] = {
         ),
         {
             "status": RunStatus.RUNNING,
-            "worker": bindparam("worker"),
+            "worker": bindparam("by_worker", type_=Text),
             "lease_expires_at": LEASE_END,
             **_heard_of,
         },

@@ -24,7 +24,7 @@ from store.tables import LEASED_SQL, STOPPING_SQL, WAITING_SQL, runs, steps, wor
 from store.transitions import STATEMENTS, Verb
 
 _LEASE_SECONDS = bindparam("lease_seconds", type_=runs.c.lease_expires_at.type)
-_HOST = runs.c.host == bindparam("host")
+_HOST = runs.c.host == bindparam("at_host")
 _EXPIRED = runs.c.lease_expires_at < NOW
 
 _MINE = select(runs.c.id, runs.c.epoch, runs.c.status).where(
@@ -67,7 +67,7 @@ _ATTEMPT_BEGAN = insert(steps)
 _ATTEMPT_ENDED = (
     update(steps)
     .where(
-        steps.c.run_id == bindparam("run_id"),
+        steps.c.run_id == bindparam("of_run"),
         steps.c.position == bindparam("at_position"),
         steps.c.attempt == bindparam("at_attempt"),
     )
@@ -83,7 +83,7 @@ class RunWork:
         self._terms = terms
 
     def _swap(self, verb: Verb, run_id: str, epoch: int, **values: Any) -> Run | None:  # noqa: ANN401 - bound values
-        asked = {"run_id": run_id, "epoch": epoch, **values, **self._terms}
+        asked = {"run_id": run_id, "my_epoch": epoch, **values, **self._terms}
         row = self._connection.execute(STATEMENTS[verb], asked).first()
         return run_of(row) if row else None
 
@@ -95,21 +95,23 @@ class RunWork:
         mine = self._connection.execute(_MINE, {"worker": worker})
         return Survey(
             mine=[Held(row.id, row.epoch, RunStatus(row.status)) for row in mine],
-            startable=self._runs(_STARTABLE, host=host, free=free) if free else [],
-            abandoned=self._runs(_ABANDONED, host=host),
+            startable=self._runs(_STARTABLE, at_host=host, free=free) if free else [],
+            abandoned=self._runs(_ABANDONED, at_host=host),
             expired=self._runs(_LEASES),
         )
 
     def start(self, run_id: str, epoch: int, worker: str) -> Run | None:
-        return self._swap(Verb.START, run_id, epoch, worker=worker)
+        return self._swap(Verb.START, run_id, epoch, by_worker=worker)
 
     def beat(self, worker: str, host: str, pid: int, epochs: Mapping[str, int]) -> set[str]:
-        values = {"name": worker, "host": host, "pid": pid, **self._terms}
-        self._connection.execute(_WORKER_BEAT, values)
+        row = {"name": worker, "host": host, "pid": pid}
+        self._connection.execute(_WORKER_BEAT, row | self._terms)
         self._connection.execute(_FORGET_WORKERS, self._terms)
         if not epochs:
             return set()
-        renewed = self._connection.execute(_BEAT, {**values, "ids": list(epochs)})
+        renewed = self._connection.execute(
+            _BEAT, {"name": worker, "ids": list(epochs), **self._terms}
+        )
         return {row.id for row in renewed if epochs.get(row.id) == row.epoch}
 
     def depart(self, worker: str) -> None:
@@ -133,7 +135,7 @@ class RunWork:
 
     def _attempt_ended(self, run: Run, exit_code: int | None) -> None:
         values = {
-            "run_id": run.id,
+            "of_run": run.id,
             "at_position": run.steps_done,
             "at_attempt": run.attempt,
             "code": exit_code,
