@@ -45,4 +45,4 @@ def make_repository(path: Path) -> None:
         ["add", "README"],
         ["commit", "--quiet", "--message=Begin"],
     ):
-        subprocess.run(["git", *words], cwd=path, env=os.environ | _IDENTITY, check=True)  # noqa: S603, S607 - fixed words
+        subprocess.run(["git", *words], cwd=path, env=os.environ | _IDENTITY, check=True)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TextIO
 
 from bot.card import follow_up, headline, settled
@@ -12,7 +13,7 @@ from bot.commands import COMMANDS
 from bot.conversation import Author, Conversation, Door, Message
 from bot.dispatcher import Dispatcher
 from bot.outcome import Answer, Word
-from bot.ports import Store
+from bot.ports import Store, Transaction
 from bot.replies import plain_talk
 from bot.run import Run
 
@@ -50,7 +51,7 @@ class Terminal:
         channel = self.conversation.channel
         runs = await self.store.read(lambda tx: list(tx.cards.due(channel)))
         for run in runs:
-            await self.store.write(lambda tx, run=run: tx.cards.shown(run.id, run.version))
+            await self.store.write(partial(_shown, run=run))
         return runs
 
     def card(self, run: Run) -> str:
@@ -60,6 +61,10 @@ class Terminal:
         if run.notice:
             lines.append(f"      {run.notice}")
         return "\n".join(lines)
+
+
+def _shown(tx: Transaction, run: Run) -> None:
+    tx.cards.shown(run.id, run.version)
 
 
 async def read_pipe(terminal: Terminal, lines: TextIO, wait_seconds: float | None) -> None:

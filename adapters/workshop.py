@@ -89,9 +89,7 @@ class LocalWorkshop:
 
 
 def environment(run: Run, ours: Mapping[str, str]) -> dict[str, str]:
-    """What a step sees: this process's environment without Baton's own settings and secrets,
-    and the run's id, epoch, step, attempt and arguments.
-    """
+    """What a step sees: our environment without Baton's own, and what tells it of its run."""
     kept = {
         name: value
         for name, value in ours.items()

@@ -133,7 +133,7 @@ async def serving(
 ) -> AsyncIterator[Service]:
     """A store, a dispatcher and an embedded worker; at the end the worker drains."""
     # Imported here because a command that only looks or changes a row does not need it.
-    from store.writer import SqliteStore  # noqa: PLC0415 - see above
+    from store.writer import SqliteStore
 
     if DEMO_REPOSITORY in {s.repository for s in installation.settings.workflows.values()}:
         await asyncio.to_thread(make_repository, Path(DEMO_REPOSITORY))

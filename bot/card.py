@@ -1,8 +1,8 @@
 """A run at a glance: the same few facts for every place that shows a card."""
 
+from bot.conversation import Door
 from bot.run import Run, RunStatus
 from bot.words import name_of, spelled, state
-from bot.conversation import Door
 
 _DONE, _OPEN = "■", "□"
 

@@ -1,4 +1,4 @@
-"""`check` and `migrate`: does everything that is configured work?"""
+"""`check` and `migrate`: whether everything that is configured works."""
 
 import argparse
 import shutil

@@ -109,7 +109,7 @@ def main(words: Sequence[str] | None = None) -> int:
 def _entry(verb: str) -> Callable[[argparse.Namespace], int]:
     """What carries out a verb; each kind is imported only when it is used."""
     if verb in _SERVICES:
-        from bot import service  # noqa: PLC0415 - see the docstring
+        from bot import service
 
         kinds: Mapping[str, Callable[[argparse.Namespace], int]] = {
             "serve": service.serve,
@@ -118,9 +118,9 @@ def _entry(verb: str) -> Callable[[argparse.Namespace], int]:
         }
         return kinds[verb]
     if verb in _CHECKS:
-        from bot import checks  # noqa: PLC0415 - see the docstring
+        from bot import checks
 
         return {"check": checks.check, "migrate": checks.migrate}[verb]
-    from bot import once  # noqa: PLC0415 - see the docstring
+    from bot import once
 
     return once.command

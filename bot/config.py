@@ -126,7 +126,9 @@ class Settings(_Section):
     workflows: dict[Annotated[str, Field(pattern=_WORKFLOW_NAME)], WorkflowSettings] = {}
 
 
-def load(file: Path | None, environment: Mapping[str, str], defaults: Mapping[str, Any]) -> Settings:
+def load(
+    file: Path | None, environment: Mapping[str, str], defaults: Mapping[str, Any]
+) -> Settings:
     """The settings of this file and environment; `defaults` where there is no file.
 
     Raises ConfigurationError with a sentence that names the key.

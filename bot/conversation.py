@@ -127,5 +127,5 @@ class Invocation:
     @property
     def fingerprint(self) -> str:
         """Tells a repeated delivery from another command under the same key."""
-        said = "\0".join((self.message.author.actor, self.verb, self.rest))
+        said = f"{self.message.author.actor}\0{self.verb}\0{self.rest}"
         return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()

@@ -109,9 +109,7 @@ class Dispatcher:
 
         What is recent is carried out; what is older is answered without effect.
         """
-        for _, age_seconds, stored in await self._store.read(
-            lambda tx: tx.deliveries.unfinished()
-        ):
+        for _, age_seconds, stored in await self._store.read(lambda tx: tx.deliveries.unfinished()):
             message = message_of(stored)
             if Conversation(message.conversation.key).platform != platform:
                 continue

@@ -139,15 +139,18 @@ class Execution:
 
     # --- endings ---------------------------------------------------------------------------
 
+    def _asked_to_stop(self) -> bool:
+        return self._stop is not None
+
     async def _supervise(self, order: Order) -> Ending:
-        if self._stop is not None:
+        if self._asked_to_stop():
             return Ending(kind=EndingKind.CLEAN, stopped=True)
         try:
             self._supervised = await self._workshop.supervise(order)
         except OSError as error:
             reason = error.strerror or type(error).__name__
             return Ending(kind=EndingKind.ERROR, reason=reason)
-        if self._stop is not None:
+        if self._asked_to_stop():
             self._supervised.stop()
         ending = await self._supervised.ending()
         self._supervised = None
@@ -177,9 +180,7 @@ class Execution:
         """The worktree is not free, so the run cannot settle: its lease will run out."""
         log.event("run.stop_rejected", run=self.run.id, reason=ending.reason)
         text = replies.not_provably_gone(self.run.worktree.host)
-        await self._persistently(
-            lambda tx: tx.work.unproven(self.run.id, self.run.epoch, text)
-        )
+        await self._persistently(lambda tx: tx.work.unproven(self.run.id, self.run.epoch, text))
 
     async def _error(self, ending: Ending) -> None:
         await self._fail(replies.could_not_supervise(ending.reason or ""), None)

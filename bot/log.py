@@ -18,9 +18,9 @@ from typing import Any
 _LOGGER = logging.getLogger("baton")
 
 
-def event(name: str, *, level: int = logging.INFO, **fields: object) -> None:
+def event(name: str, **fields: object) -> None:
     """Write one event; `name` has the form `{domain}.{action}_{state}`."""
-    _LOGGER.log(level, name, extra={"fields": fields})
+    _LOGGER.info(name, extra={"fields": fields})
 
 
 def reference() -> str:
@@ -65,7 +65,8 @@ def fault(name: str, error: BaseException, **fields: object) -> str:
     """Log an unexpected error with its traceback; returns the reference to show to people."""
     shown = reference()
     trace = "".join(traceback.format_exception(error))
-    event(name, level=logging.ERROR, reference=shown, traceback=trace, **fields)
+    fields |= {"reference": shown, "reason": type(error).__name__, "traceback": trace}
+    _LOGGER.error(name, extra={"fields": fields})
     return shown
 
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from bot.conversation import Conversation, Message
+from bot.conversation import Conversation
 from bot.outcome import Answer, AuditEvent
 from bot.run import Change, Run, RunStatus, Step, Worktree
 from bot.supervision import Ending, Order
@@ -230,17 +230,28 @@ class Transaction(Protocol):
         """The database's clock, unix seconds: one value throughout the transaction."""
 
     @property
-    def runs(self) -> Runs: ...
+    def runs(self) -> Runs:
+        """Looking at runs."""
+
     @property
-    def claims(self) -> Claims: ...
+    def claims(self) -> Claims:
+        """What people ask for."""
+
     @property
-    def work(self) -> Work: ...
+    def work(self) -> Work:
+        """What a worker changes."""
+
     @property
-    def audit(self) -> Audit: ...
+    def audit(self) -> Audit:
+        """The record of every attempt."""
+
     @property
-    def deliveries(self) -> Deliveries: ...
+    def deliveries(self) -> Deliveries:
+        """What was delivered before."""
+
     @property
-    def cards(self) -> Cards: ...
+    def cards(self) -> Cards:
+        """What people are shown."""
 
     def live_worker(self, host: str) -> bool:
         """Whether some worker of this host has been heard of within its lease."""
@@ -262,8 +273,8 @@ class Store(Protocol):
     async def write(self, change: Callable[[Transaction], T], *, delivery: str | None = None) -> T:
         """Run `change` in a transaction that is durable when this returns.
 
-        Raises DatabaseUnavailableError, or what `change` raised; then nothing happened. `delivery` is
-        the key that `change` will look up.
+        Raises DatabaseUnavailableError, or what `change` raised; then nothing happened.
+        `delivery` is the key that `change` will look up.
         """
 
     async def read(self, look: Callable[[Transaction], T]) -> T:

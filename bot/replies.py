@@ -86,7 +86,9 @@ def worktree_busy(branch: str, holder: Run | None, now: float, door: Door, kept:
 def cancelled(run: Run) -> str:
     """`cancel` won."""
     if run.stopping:
-        return f"Cancelled {name_of(run)}; stopping its processes now. Its worktree is not free yet."
+        return (
+            f"Cancelled {name_of(run)}; stopping its processes now. Its worktree is not free yet."
+        )
     return f"Cancelled {name_of(run)}. Nothing of it is running; its worktree is free."
 
 
@@ -243,7 +245,9 @@ def unknown_command(word: str, close: str | None) -> str:
 
 def too_long(limit: int) -> str:
     """The message is longer than anything Baton reads."""
-    return f"That message is longer than {limit:,} characters, so I did not read it. Nothing changed."
+    return (
+        f"That message is longer than {limit:,} characters, so I did not read it. Nothing changed."
+    )
 
 
 def unknown_workflow(name: str, known: Iterable[str]) -> str:
@@ -269,7 +273,9 @@ def bad_argument(word: str) -> str:
 
 def argument_twice(key: str) -> str:
     """A key is given two times."""
-    return f"{quoted(key)} is given twice, and I will not guess which one you mean. Nothing started."
+    return (
+        f"{quoted(key)} is given twice, and I will not guess which one you mean. Nothing started."
+    )
 
 
 def arguments_too_large(limit: int) -> str:

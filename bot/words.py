@@ -1,5 +1,7 @@
 """The small words that every reply and card is made of: who, when, how far, in what state."""
 
+from collections.abc import Callable, Mapping
+
 from bot.conversation import Door
 from bot.run import Change, Run, RunStatus
 
@@ -99,7 +101,7 @@ def _paused(run: Run) -> str:
     return f"waits at {position_of(run)}: {question}"
 
 
-_STATES = {
+_STATES: Mapping[RunStatus, Callable[[Run], str]] = {
     RunStatus.PENDING: lambda _run: "waiting for a free worker",
     RunStatus.RUNNING: _running,
     RunStatus.PAUSED: _paused,

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from bot import log, replies
@@ -158,7 +159,7 @@ class Worker:
             return
         for run in survey.expired:
             if run.worker != self.post.name:
-                await self._store.write(lambda tx, run=run: self._lost(tx, run))
+                await self._store.write(partial(self._lost, run=run))
 
     def _lost(self, tx: Transaction, run: Run) -> Run | None:
         lost = audited(tx, tx.work.lost(run), "lost", run)

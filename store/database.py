@@ -88,9 +88,7 @@ class Change:
 class Database:
     """Transactions on one SQLite file, carried out in the calling thread."""
 
-    def __init__(
-        self, file: Path, terms: Terms, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, file: Path, terms: Terms, clock: Callable[[], float] = time.time) -> None:
         self.file = file
         self.terms = terms
         self.clock = clock

@@ -16,9 +16,7 @@ class InlineStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def write(
-        self, change: Callable[[Transaction], T], *, delivery: str | None = None
-    ) -> T:
+    async def write(self, change: Callable[[Transaction], T], *, delivery: str | None = None) -> T:
         """Run `change` in a transaction that is durable when this returns."""
         result: T | Exception = self._database.write([Change(change, delivery)])[0]
         if isinstance(result, Exception):

@@ -29,15 +29,11 @@ def _within(statement: Select[Any], tenant: str | None) -> Select[Any]:
     if tenant is None:
         return statement
     inside = f"{tenant}:"
-    return statement.where(
-        runs.c.conversation >= inside, runs.c.conversation < _after(inside)
-    )
+    return statement.where(runs.c.conversation >= inside, runs.c.conversation < _after(inside))
 
 
 @lru_cache(maxsize=64)
-def _candidates(
-    statuses: tuple[RunStatus, ...], *, only_resumable: bool, thread: bool
-) -> Any:  # noqa: ANN401 - a compound select has no narrower public type
+def _candidates(statuses: tuple[RunStatus, ...], *, only_resumable: bool, thread: bool) -> Any:  # noqa: ANN401 - a compound select has no narrower public type
     """One arm per status, each read in the order of its index, so that no arm sorts."""
 
     def arm(status: RunStatus) -> Select[Any]:

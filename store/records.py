@@ -124,9 +124,7 @@ class DeliveryBook:
         self._known |= dict.fromkeys(keys)
         for row in self._connection.execute(_KNOWN, {"keys": list(keys)}):
             body = json.loads(row.answer) if row.answer else None
-            self._known[row.key] = StoredDelivery(
-                row.fingerprint, DeliveryState(row.state), body
-            )
+            self._known[row.key] = StoredDelivery(row.fingerprint, DeliveryState(row.state), body)
 
     def get(self, key: str) -> StoredDelivery | None:
         if key not in self._known:

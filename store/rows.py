@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Row, and_, bindparam, literal_column, or_
+from sqlalchemy import Boolean, ColumnElement, and_, bindparam, literal_column, or_
 
 from bot.run import Change, Run, RunStatus, Step, Worktree
 from store.tables import runs
@@ -85,7 +85,7 @@ def _steps(plan: str) -> tuple[Step, ...]:
     )
 
 
-def run_of(row: Row[Any]) -> Run:
+def run_of(row: Any) -> Run:  # noqa: ANN401 - a row of whatever statement
     """The run that a row of RUN_COLUMNS tells of."""
     return Run(
         id=row.id,

@@ -68,8 +68,8 @@ def _migrate(database: Database) -> None:
     at = version_of(database.file)
     if at is not None and at not in known:
         raise SchemaError(at)
-    with closing(sqlite3.connect(database.file, timeout=30)) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
+    with closing(sqlite3.connect(database.file, timeout=30)) as raw:
+        raw.execute("PRAGMA journal_mode=WAL")
     with database.connect() as connection, connection.begin():
         config.attributes["connection"] = connection
         upgrade(config, "head")

@@ -149,4 +149,3 @@ workers = Table(
     Column("pid", Integer, nullable=False),
     Column("lease_expires_at", Float, nullable=False),
 )
-

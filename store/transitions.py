@@ -82,7 +82,9 @@ _unheld_before_start = {
     "held_host": case((runs.c.worker.is_(None), null()), else_=runs.c.held_host),
     "held_path": case((runs.c.worker.is_(None), null()), else_=runs.c.held_path),
 }
-_seen = or_(bindparam("seen_epoch", type_=Integer).is_(None), runs.c.epoch == bindparam("seen_epoch"))
+_seen = or_(
+    bindparam("seen_epoch", type_=Integer).is_(None), runs.c.epoch == bindparam("seen_epoch")
+)
 _my_epoch = runs.c.epoch == bindparam("my_epoch")
 _mine = and_(has_status(RunStatus.RUNNING), _my_epoch)
 _stopping = and_(literal_column(STOPPING_SQL, Boolean), _my_epoch)
@@ -123,9 +125,7 @@ TRANSITIONS: Mapping[Verb, Transition] = {
         {**_free, "error": None, **_by},
     ),
     Verb.START: Transition(
-        and_(
-            has_status(RunStatus.PENDING, RunStatus.RUNNING), runs.c.worker.is_(None), _my_epoch
-        ),
+        and_(has_status(RunStatus.PENDING, RunStatus.RUNNING), runs.c.worker.is_(None), _my_epoch),
         {
             "status": RunStatus.RUNNING,
             "worker": bindparam("by_worker", type_=Text),
@@ -139,9 +139,7 @@ TRANSITIONS: Mapping[Verb, Transition] = {
     ),
     Verb.NOTICE: Transition(_mine, {"notice": bindparam("text"), **_heard_of}),
     Verb.PAUSE: Transition(_mine, {"status": RunStatus.PAUSED, **_free, **_by, **_heard_of}),
-    Verb.COMPLETE: Transition(
-        _mine, {"status": RunStatus.COMPLETED, **_free, **_by, **_heard_of}
-    ),
+    Verb.COMPLETE: Transition(_mine, {"status": RunStatus.COMPLETED, **_free, **_by, **_heard_of}),
     Verb.FAIL: Transition(
         _mine,
         {
@@ -153,9 +151,7 @@ TRANSITIONS: Mapping[Verb, Transition] = {
         },
     ),
     Verb.STOPPED: Transition(_stopping, {**_free, "error": None}),
-    Verb.UNPROVEN: Transition(
-        _stopping, {"error": bindparam("text"), "lease_expires_at": None}
-    ),
+    Verb.UNPROVEN: Transition(_stopping, {"error": bindparam("text"), "lease_expires_at": None}),
     Verb.LOST: Transition(
         and_(
             literal_column(LEASED_SQL, Boolean),

@@ -81,9 +81,7 @@ class SqliteStore:
         """A new watch; it tells of everything that is committed from now on."""
         return Watch(self._database)
 
-    async def write(
-        self, change: Callable[[Transaction], T], *, delivery: str | None = None
-    ) -> T:
+    async def write(self, change: Callable[[Transaction], T], *, delivery: str | None = None) -> T:
         """Run `change` in a transaction that is durable when this returns."""
         result: asyncio.Future[T] = self._loop.create_future()
         self._queue.put(_Waiting(Change(change, delivery), result))

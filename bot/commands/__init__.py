@@ -31,24 +31,18 @@ class Command:
 
 
 COMMANDS: Mapping[str, Command] = {
-    "run": Command(
-        run, "run WORKFLOW [key=value ...]", "start a run", Role.OPERATOR, changes=True
-    ),
+    "run": Command(run, "run WORKFLOW [key=value ...]", "start a run", Role.OPERATOR, changes=True),
     "resume": Command(
         resume, "resume [RUN]", "go on with a run, or pass its gate", Role.OPERATOR, changes=True
     ),
     "cancel": Command(
         cancel, "cancel [RUN]", "end a run, or decline its gate", Role.OPERATOR, changes=True
     ),
-    "release": Command(
-        release, "release RUN", "free a worktree by hand", Role.ADMIN, changes=True
-    ),
+    "release": Command(release, "release RUN", "free a worktree by hand", Role.ADMIN, changes=True),
     "status": Command(looking.status, "status [RUN]", "where a run stands", Role.VIEWER),
     "runs": Command(looking.runs, "runs", "every run, newest first", Role.VIEWER),
     "logs": Command(looking.logs, "logs [RUN]", "the last output of a run", Role.VIEWER),
-    "history": Command(
-        looking.history, "history [RUN]", "who asked what of a run", Role.VIEWER
-    ),
+    "history": Command(looking.history, "history [RUN]", "who asked what of a run", Role.VIEWER),
     "help": Command(looking.help_, "help", "this list", Role.VIEWER),
 }
 

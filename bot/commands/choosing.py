@@ -19,9 +19,7 @@ class Fitting:
     resumable: bool = False
 
 
-RESUMABLE = Fitting(
-    ((RunStatus.FAILED, RunStatus.PAUSED, RunStatus.RUNNING),), resumable=True
-)
+RESUMABLE = Fitting(((RunStatus.FAILED, RunStatus.PAUSED, RunStatus.RUNNING),), resumable=True)
 CANCELLABLE = Fitting(
     ((RunStatus.PENDING, RunStatus.RUNNING, RunStatus.PAUSED), (RunStatus.FAILED,))
 )
@@ -64,18 +62,12 @@ def _one(context: Context, found: Sequence[Run]) -> Run | Outcome:
 
 def _none(context: Context) -> Outcome:
     if context.rest:
-        return Outcome(
-            word=Word.NOT_FOUND, reply=replies.not_found(context.rest, context.door)
-        )
-    return Outcome(
-        word=Word.NOTHING_HERE, reply=replies.nothing_here(context.verb, context.door)
-    )
+        return Outcome(word=Word.NOT_FOUND, reply=replies.not_found(context.rest, context.door))
+    return Outcome(word=Word.NOTHING_HERE, reply=replies.nothing_here(context.verb, context.door))
 
 
 def _ambiguous(context: Context, found: Sequence[Run]) -> Outcome:
     offered = tuple(found[:PICKER_SIZE])
     more = len(found) > PICKER_SIZE
-    reply = replies.which_run(
-        context.verb, offered, context.tx.now, more=more, door=context.door
-    )
+    reply = replies.which_run(context.verb, offered, context.tx.now, more=more, door=context.door)
     return Outcome(word=Word.AMBIGUOUS, reply=reply, candidates=offered)

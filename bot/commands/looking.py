@@ -15,7 +15,9 @@ from bot.run import Run
 LISTED_IN_CHAT = 20
 LOG_LINES = 20
 _UNLIMITED_DOORS = frozenset({Door.CLI, Door.API})
-_ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|.)|[\x00-\x08\x0b-\x1f\x7f]")
+_ESCAPES = re.compile(
+    r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|.)|[\x00-\x08\x0b-\x1f\x7f]"
+)
 
 
 def status(context: Context) -> Outcome:

@@ -66,8 +66,6 @@ def _why(context: Context, run: Run) -> tuple[Word, str]:
 
 def _worktree_busy(context: Context, kept: Run) -> Outcome:
     holder = context.tx.runs.holder_of(kept.worktree)
-    reply = replies.worktree_busy(
-        kept.branch, holder, context.tx.now, context.door, kept
-    )
+    reply = replies.worktree_busy(kept.branch, holder, context.tx.now, context.door, kept)
     by = holder.changed if holder else None
     return Outcome(word=Word.WORKTREE_BUSY, reply=reply, run=kept, by=by)

@@ -14,6 +14,7 @@ from bot.workflows import Workflow
 
 LARGEST_ARGUMENTS = 32 * 1024
 _ID_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
+_PHONE_QUOTES = {0x201C: '"', 0x201D: '"', 0x2018: "'", 0x2019: "'"}
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BRANCH_REFUSED = re.compile(r"^[-/.]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|[/.]$")
 
@@ -79,7 +80,7 @@ def _read(rest: str) -> Wanted:
 
 def _words(rest: str) -> list[str]:
     """Split as a shell does, taking the quotation marks that phones type for plain ones."""
-    plain = rest.translate(str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'"}))
+    plain = rest.translate(_PHONE_QUOTES)
     try:
         return shlex.split(plain)
     except ValueError:

@@ -130,7 +130,8 @@ SHAPES = {
         "def run():\n"
         "    while not os.fork():\n"
         "        os.setsid()\n"
-        "deaf(); [child(lambda: (ready(), run())) for _ in range(4)]; sleep()", 4
+        "deaf(); [child(lambda: (ready(), run())) for _ in range(4)]; sleep()",
+        4,
     ),
     "adopts orphans itself": _py(
         "ctypes.CDLL(None).prctl(36, 1, 0, 0, 0); deaf(); child(daemon); sleep()"

@@ -1,17 +1,12 @@
 """One step under its supervisor: what it gets, what it writes, and how it ends."""
 
-import os
 import signal
-import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 
-from adapters.supervisor.living import from_proc, from_psutil
 from bot.supervision import EndingKind
-from tests.adapters.steps import GRACE_SECONDS, Steps
+from tests.adapters.steps import Steps
 
 LINUX = sys.platform == "linux"
 PYTHON = "import os, signal, sys, threading, time\nsay = lambda: os.write(1, b'ready\\n')\n"
@@ -56,13 +51,14 @@ async def test_environment_is_the_ordered_one_with_the_marks(steps: Steps) -> No
 
 
 async def test_input_is_empty_and_no_other_descriptor_is_open(steps: Steps) -> None:
-    await steps.begin_and_end(*python("print(sys.stdin.read(), sorted(map(int, os.listdir('/dev/fd')))[:4])"))
+    await steps.begin_and_end(
+        *python("print(sys.stdin.read(), sorted(map(int, os.listdir('/dev/fd')))[:4])")
+    )
     assert steps.written() == " [0, 1, 2, 3]\n"  # 3 is the listing's own
 
 
 async def test_signals_are_as_at_first(steps: Steps) -> None:
     text = "print([s for s in signal.valid_signals() if signal.getsignal(s) == signal.SIG_IGN])"
-    ...
 
 
 async def test_a_group_and_login_session_of_its_own(steps: Steps) -> None:
