@@ -84,6 +84,8 @@ def write_to(path: Path) -> None:
     """Send every event to this file from now on; the file is made when the first one comes."""
     handler = logging.FileHandler(path, encoding="utf-8", delay=True)
     handler.setFormatter(_Lines())
+    for earlier in _LOGGER.handlers:
+        earlier.close()
     _LOGGER.handlers = [handler]
     _LOGGER.setLevel(logging.INFO)
     _LOGGER.propagate = False

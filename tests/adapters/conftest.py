@@ -12,5 +12,8 @@ from tests.adapters.steps import Steps
 def steps(tmp_path: Path) -> Iterator[Steps]:
     """Steps in a worktree of their own, of which nothing lives on after the test."""
     steps = Steps(tmp_path)
-    yield steps
-    assert steps.end() == []
+    try:
+        yield steps
+    finally:
+        left = steps.end()
+    assert left == []

@@ -26,6 +26,11 @@ def child(work):
             os._exit(0)
     return pid
 
+def tick():
+    ticks = os.open("ticks", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(ticks, b".")
+    os.close(ticks)
+
 def daemon():
     os.setsid()
     child(lambda: (deaf(), ready(), sleep()))
@@ -53,18 +58,6 @@ def python(text: str) -> tuple[str, ...]:
     """A command that runs this text after the functions above."""
     return _py(text).command
 
-
-_CHAIN = """
-def link():
-    {0}
-    if os.fork():
-        os._exit(0)
-    link_again()
-
-deaf()
-child(lambda: (ready(), link()))
-sleep()
-"""
 
 SHAPES = {
     "plain": _sh("echo ready; exec sleep 1000"),
@@ -117,19 +110,19 @@ SHAPES = {
     "runs away": _py(
         "def run():\n"
         "    while not os.fork():\n"
-        "        pass\n"
+        "        tick()\n"
         "deaf(); child(lambda: (ready(), run())); sleep()"
     ),
     "runs away from its group": _py(
         "def run():\n"
         "    while not os.fork():\n"
-        "        os.setsid()\n"
+        "        os.setsid(); tick()\n"
         "deaf(); child(lambda: (ready(), run())); sleep()"
     ),
     "runs away four times": _py(
         "def run():\n"
         "    while not os.fork():\n"
-        "        os.setsid()\n"
+        "        os.setsid(); tick()\n"
         "deaf(); [child(lambda: (ready(), run())) for _ in range(4)]; sleep()",
         4,
     ),

@@ -3,9 +3,11 @@
 import os
 import secrets
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,9 +16,11 @@ import psutil
 
 from adapters.processes import Supervised, supervise
 from bot.supervision import Ending, Order
+from tests.adapters import worker
 
 PATIENCE_SECONDS = 20.0
-GRACE_SECONDS = 0.3
+GRACE_SECONDS = 0.4
+_ROOT = Path(__file__).parents[2]
 T = TypeVar("T")
 
 
@@ -29,15 +33,33 @@ def until(found: Callable[[], T], patience: float = PATIENCE_SECONDS) -> T:
     return value
 
 
+@contextmanager
+def process(*command: str, **options: Any) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process of the test's own, killed by its pid at the end."""
+    with subprocess.Popen(command, **options) as started:
+        try:
+            yield started
+        finally:
+            started.kill()
+
+
+def is_alive(pid: int) -> bool:
+    """Whether this process is there and no zombie."""
+    with suppress(psutil.NoSuchProcess):
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
 class Steps:
     """Orders of one run for one worktree, and what came of them."""
 
     def __init__(self, directory: Path) -> None:
-        self.run = secrets.token_hex(4)
+        self.run = secrets.token_hex(8)
         self.cwd = directory / "worktree"
         self.lock = directory / "locks" / "worktree.lock"
         self.log = directory / "logs" / "step.log"
-        self.cwd.mkdir()
+        self.ticks = self.cwd / "ticks"
+        self.cwd.mkdir(parents=True)
 
     def order(self, command: Sequence[str] | None, **changes: Any) -> Order:
         env: Mapping[str, str] = {"PATH": os.environ["PATH"], "TREE": self.run}
@@ -58,13 +80,28 @@ class Steps:
         """Starts this command under a supervisor."""
         return await supervise(self.order(command, **changes))
 
+    async def begin_shell(self, text: str, **changes: Any) -> Supervised:
+        """Starts this shell text under a supervisor."""
+        return await self.begin("/bin/sh", "-c", text, **changes)
+
+    async def end_of(self, *command: str, **changes: Any) -> Ending:
+        """Runs this command to its end."""
+        return await (await self.begin(*command, **changes)).ending()
+
     async def shell(self, text: str, **changes: Any) -> Ending:
         """Runs this shell text to its end."""
-        return await (await self.begin("/bin/sh", "-c", text, **changes)).ending()
+        return await self.end_of("/bin/sh", "-c", text, **changes)
 
     async def clean(self, **changes: Any) -> Ending:
         """Stops what is left in the worktree."""
         return await (await supervise(self.order(None, **changes))).ending()
+
+    @contextmanager
+    def worker(self, *orders: Order) -> Iterator["subprocess.Popen[bytes]"]:
+        """A worker process of its own that supervises these orders."""
+        command = (sys.executable, "-m", "tests.adapters.worker", worker.written([*orders]))
+        with process(*command, cwd=_ROOT, stdout=subprocess.PIPE) as started:
+            yield started
 
     def ready(self, lines: int = 1) -> None:
         """Waits until this many `ready` stand in the log."""
@@ -91,10 +128,23 @@ class Steps:
             )
         return False
 
+    def gone(self) -> bool:
+        """Whether nothing lives; a process too quick to be seen still lets `ticks` grow."""
+        ticks = self._ticks()
+        return not self.alive() and self._ticks() == ticks
+
+    def _ticks(self) -> int:
+        return self.ticks.stat().st_size if self.ticks.exists() else 0
+
     def end(self) -> list[psutil.Process]:
         """Kills what a failed test left; returns what that was."""
         left = self.alive()
-        for process in left:
+        for each in left:
             with suppress(psutil.Error):
-                process.send_signal(signal.SIGKILL)
+                each.send_signal(signal.SIGKILL)
         return left
+
+
+def supervisor_of(supervised: Supervised) -> psutil.Process:
+    """The process that supervises this."""
+    return psutil.Process(supervised._supervisor._process.pid)
