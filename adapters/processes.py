@@ -48,7 +48,8 @@ class Supervised:
         return await asyncio.shield(self._ending)
 
     async def _ended(self) -> Ending:
-        return await self._supervisor.told() or await self._cleaned_up()
+        ending = await self._supervisor.told() or await self._cleaned_up()
+        return replace(ending, stopped=ending.stopped or self._stop_asked)
 
     async def _cleaned_up(self) -> Ending:
         """The supervisor died without a word: has another one stop what it left."""
@@ -61,8 +62,8 @@ class Supervised:
                 reason = f"The supervisor died, and no other could be started: {error.strerror}."
                 continue
             if told is not None:
-                return replace(told, kind=_AFTER_LOSS[told.kind], stopped=self._stop_asked)
-        return Ending(kind=EndingKind.NOT_GONE, stopped=self._stop_asked, reason=reason)
+                return replace(told, kind=_AFTER_LOSS[told.kind])
+        return Ending(kind=EndingKind.NOT_GONE, reason=reason)
 
 
 _AFTER_LOSS = {

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, select, union_all
+from sqlalchemy import Connection, Select, bindparam, select, union_all
 
 from bot.conversation import Conversation
 from bot.ports import PICKER_SIZE
 from bot.run import Run, RunStatus, Worktree
-from store.rows import RUN_COLUMNS, has_status, resumable, run_of
+from store.rows import RUN_COLUMNS, resumable, run_of
 from store.tables import runs
 
 _BY_ID = select(*RUN_COLUMNS).where(runs.c.id == bindparam("run_id"))
@@ -105,10 +105,3 @@ class RunLooks:
 
     def holder_of(self, worktree: Worktree) -> Run | None:
         return self._one(_HOLDER, held_host=worktree.host, held_path=worktree.path)
-
-
-WAITING = and_(
-    has_status(RunStatus.PENDING, RunStatus.RUNNING),
-    runs.c.worker.is_(None),
-)
-"""Claims that no worker has started."""

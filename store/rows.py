@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, and_, bindparam, literal_column, or_
+from sqlalchemy import ColumnElement, TextClause, and_, bindparam, func, or_, text
 
 from bot.run import Change, Run, RunStatus, Step, Worktree
 from store.tables import runs
@@ -14,23 +14,22 @@ NOW = bindparam("now", type_=runs.c.changed_at.type)
 ORPHAN_SECONDS = bindparam("orphan_seconds", type_=runs.c.changed_at.type)
 
 
-def has_status(*statuses: RunStatus) -> ColumnElement[bool]:
+def has_status(*statuses: RunStatus) -> TextClause:
     """The status is one of these; literal in the SQL, so that indexes can serve it."""
     listed = ", ".join(f"'{status}'" for status in statuses)
-    return literal_column(f"(runs.status IN ({listed}))", Boolean)
+    return text(f"runs.status IN ({listed})")
 
+
+# SQLite 3.40 answers IS [NOT] NULL in a RETURNING clause wrongly (it consults another column's
+# NOT NULL constraint), so these expressions do without.
+_NO_WORKER = func.coalesce(runs.c.worker, "") == ""
+_LAST_HEARD_OF = func.coalesce(runs.c.last_activity_at, 0.0)
 
 stale: ColumnElement[bool] = and_(
     has_status(RunStatus.RUNNING),
     or_(
-        and_(runs.c.worker.is_not(None), runs.c.lease_expires_at < NOW),
-        and_(
-            runs.c.worker.is_(None),
-            or_(
-                runs.c.last_activity_at.is_(None),
-                runs.c.last_activity_at < NOW - ORPHAN_SECONDS,
-            ),
-        ),
+        and_(~_NO_WORKER, runs.c.lease_expires_at < NOW),
+        and_(_NO_WORKER, _LAST_HEARD_OF < NOW - ORPHAN_SECONDS),
     ),
 )
 """Running by its status, but nobody has been heard of for too long."""
@@ -50,7 +49,7 @@ RUN_COLUMNS = (
     runs.c.last_activity_at,
     runs.c.host,
     runs.c.path,
-    runs.c.held_path.is_not(None).label("held"),
+    runs.c.held_path,
     runs.c.repository,
     runs.c.base,
     runs.c.branch,
@@ -98,7 +97,7 @@ def run_of(row: Any) -> Run:  # noqa: ANN401 - a row of whatever statement
         lease_expires_at=row.lease_expires_at,
         last_activity_at=row.last_activity_at,
         worktree=Worktree(row.host, row.path),
-        held=bool(row.held),
+        held=row.held_path is not None,
         repository=row.repository,
         base=row.base,
         branch=row.branch,

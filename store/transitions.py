@@ -10,7 +10,6 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
-    Boolean,
     ColumnElement,
     Integer,
     Text,
@@ -18,15 +17,15 @@ from sqlalchemy import (
     bindparam,
     case,
     func,
-    literal_column,
     null,
     or_,
     select,
+    text,
     update,
 )
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from bot.run import RunStatus
+from bot.run import FINAL, RunStatus
 from store.rows import NOW, RUN_COLUMNS, has_status, resumable
 from store.tables import LEASED_SQL, STOPPING_SQL, runs
 
@@ -87,7 +86,7 @@ _seen = or_(
 )
 _my_epoch = runs.c.epoch == bindparam("my_epoch")
 _mine = and_(has_status(RunStatus.RUNNING), _my_epoch)
-_stopping = and_(literal_column(STOPPING_SQL, Boolean), _my_epoch)
+_stopping = and_(text(STOPPING_SQL), _my_epoch)
 _heard_of = {"last_activity_at": NOW}
 
 
@@ -113,12 +112,12 @@ TRANSITIONS: Mapping[Verb, Transition] = {
         },
     ),
     Verb.CANCEL: Transition(
-        and_(~has_status(RunStatus.COMPLETED, RunStatus.CANCELLED), _seen),
+        and_(has_status(*sorted(set(RunStatus) - FINAL)), _seen),
         {"status": RunStatus.CANCELLED, "notice": None, **_unheld_before_start, **_by},
     ),
     Verb.RELEASE: Transition(
         and_(
-            literal_column(STOPPING_SQL, Boolean),
+            text(STOPPING_SQL),
             or_(runs.c.lease_expires_at.is_(None), runs.c.lease_expires_at < NOW),
             _seen,
         ),
@@ -154,7 +153,7 @@ TRANSITIONS: Mapping[Verb, Transition] = {
     Verb.UNPROVEN: Transition(_stopping, {"error": bindparam("text"), "lease_expires_at": None}),
     Verb.LOST: Transition(
         and_(
-            literal_column(LEASED_SQL, Boolean),
+            text(LEASED_SQL),
             runs.c.lease_expires_at < NOW,
             runs.c.lost_at.is_(None),
             _my_epoch,

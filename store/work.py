@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import (
-    Boolean,
     Connection,
     bindparam,
     case,
     delete,
     insert,
-    literal_column,
     select,
     text,
     update,
@@ -32,14 +30,12 @@ _MINE = select(runs.c.id, runs.c.epoch, runs.c.status).where(
 )
 _STARTABLE = (
     select(*RUN_COLUMNS)
-    .where(literal_column(WAITING_SQL, Boolean), _HOST)
+    .where(text(WAITING_SQL), _HOST)
     .order_by(runs.c.claim)
     .limit(bindparam("free"))
 )
-_ABANDONED = select(*RUN_COLUMNS).where(literal_column(STOPPING_SQL, Boolean), _HOST, _EXPIRED)
-_LEASES = select(*RUN_COLUMNS).where(
-    literal_column(LEASED_SQL, Boolean), _EXPIRED, runs.c.lost_at.is_(None)
-)
+_ABANDONED = select(*RUN_COLUMNS).where(text(STOPPING_SQL), _HOST, _EXPIRED)
+_LEASES = select(*RUN_COLUMNS).where(text(LEASED_SQL), _EXPIRED, runs.c.lost_at.is_(None))
 _BEAT = (
     update(runs)
     .where(

@@ -8,8 +8,8 @@ was started, and exactly one `{"event": "ended", ...}`. `bot/supervision.py` say
 of both mean.
 
 `step` tells the whole story; `record` is the worktree's lock file; `leftovers` stops what is
-recorded there; `child` starts the command; `watch` waits for everything at once; `tree` stops
-the command's processes; `living` finds processes.
+recorded there; `guard` watches over the supervisor itself; `child` starts the command; `watch`
+waits for everything at once; `tree` stops the command's processes; `living` finds processes.
 
 Every step pays for what is imported here. So values are named tuples (dataclasses would take a
 third longer to start), files are opened without pathlib, and psutil is for where there is no /proc.

@@ -4,7 +4,7 @@ import os
 import signal
 from typing import NamedTuple, NoReturn
 
-from adapters.supervisor.living import die_with_parent
+from adapters.supervisor.living import at_parents_end
 from adapters.supervisor.order import Order
 
 _GO = b"1"
@@ -51,7 +51,7 @@ def _become(order: Order, gate: int, output: int, report: int) -> NoReturn:
     """The child's whole life. Whatever happens, it never goes back into the supervisor's code."""
     try:
         os.setsid()
-        die_with_parent()
+        at_parents_end(signal.SIGKILL)
         # No word but the end of the pipe: the supervisor is gone, or must not start this.
         if os.read(gate, 1) == _GO:
             _arrange(output, report)

@@ -170,9 +170,9 @@ def adopt_orphans() -> bool:
     return _process_control(_SET_CHILD_SUBREAPER, 1)
 
 
-def die_with_parent() -> bool:
-    """Has this process killed the moment its parent is gone; false where it cannot be."""
-    return _process_control(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+def at_parents_end(number: signal.Signals) -> bool:
+    """Has this process signalled the moment its parent is gone; false where it cannot be."""
+    return _process_control(_SET_PARENT_DEATH_SIGNAL, number)
 
 
 def _process_control(option: int, value: int) -> bool:

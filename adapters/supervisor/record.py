@@ -30,12 +30,16 @@ class RecordStuckError(Exception):
 
 
 class Tree(NamedTuple):
-    """The processes of one started step. `child` leads the step's group and its login session."""
+    """The processes of one started step. `child` leads its group and login session.
+
+    The guard is the supervisor's parent; there is none where orphans cannot be adopted.
+    """
 
     run: str
     epoch: int
     boot: str
     grace_seconds: float
+    guard: Identity | None
     supervisor: Identity
     child: Identity
 
@@ -107,14 +111,15 @@ class LockFile:
         os.replace(new, self._path)  # noqa: PTH105
 
     def hold(self) -> bool:
-        """Marks a living supervisor until this process ends; false if another one lives."""
+        """Marks a living supervisor until it and its guard end; false if another one lives."""
         if self._held is None:
             self._held = _locked(self._path + ".held")
         return self._held is not None
 
     def let_go(self) -> None:
-        """Undoes `hold`."""
+        """Undoes `hold`, for the guard too."""
         if self._held is not None:
+            fcntl.flock(self._held, fcntl.LOCK_UN)
             os.close(self._held)
             self._held = None
 
@@ -132,8 +137,9 @@ def _locked(path: str) -> int | None:
 
 
 def _written(tree: Tree) -> dict[str, object]:
+    guard = tree.guard._asdict() if tree.guard else None
     supervisor, child = tree.supervisor._asdict(), tree.child._asdict()
-    return {**tree._asdict(), "supervisor": supervisor, "child": child}
+    return {**tree._asdict(), "guard": guard, "supervisor": supervisor, "child": child}
 
 
 def _record(content: Mapping[str, Any]) -> Record:
@@ -152,6 +158,7 @@ def _tree(content: Mapping[str, Any]) -> Tree:
         epoch=int(content["epoch"]),
         boot=str(content["boot"]),
         grace_seconds=float(content["grace_seconds"]),
+        guard=_identity(content["guard"]) if content["guard"] else None,
         supervisor=_identity(content["supervisor"]),
         child=_identity(content["child"]),
     )

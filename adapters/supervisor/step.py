@@ -8,8 +8,9 @@ from contextlib import suppress
 from math import inf
 
 from adapters.supervisor.child import Child, forked
+from adapters.supervisor.guard import go_on_guarded
 from adapters.supervisor.leftovers import NotGoneError, stop_recorded
-from adapters.supervisor.living import adopt_orphans, boot, find
+from adapters.supervisor.living import Identity, boot, find
 from adapters.supervisor.log import Log
 from adapters.supervisor.order import Ended, Order, parsed
 from adapters.supervisor.record import (
@@ -48,9 +49,13 @@ def main() -> None:
     try:
         order = parsed(line)
     except (ValueError, TypeError):
-        _say({"event": "ended", **Ended("error", reason=_NO_ORDER)._asdict()})
-        return
-    _say({"event": "ended", **carry_out(order, watch)._asdict()})
+        _tell(Ended("error", reason=_NO_ORDER))
+    else:
+        _tell(carry_out(order, watch))
+
+
+def _tell(ended: Ended) -> None:
+    _say({"event": "ended", **ended._asdict()})
 
 
 def _say(answer: dict[str, object]) -> None:
@@ -84,12 +89,19 @@ def _carried_out(order: Order, lock: LockFile, watch: Watch) -> Ended:
     recorded = _take(order, lock)
     grace = max((tree.grace_seconds for tree in recorded), default=order.grace_seconds)
     stop_recorded(lambda: _confirmed(order, lock).trees, lock.hold, grace, watch.wait)
-    adopted = adopt_orphans()
-    child = _settle(order, lock, start=order.command is not None and not watch.stop_asked)
-    if child is None:
+    if order.command is None or watch.stop_asked:
+        _forget_all(order, lock)
         return Ended("clean", stopped=watch.stop_asked)
-    tree = OwnTree(child.pid, adopted=adopted)
-    return Step(order, lock, watch, child, tree).carried_out()
+    guard = go_on_guarded(order.grace_seconds, _tell_lost)
+    child = _start(order, lock, guard)
+    return Step(order, lock, watch, child, guard).carried_out()
+
+
+def _tell_lost(survivors: Sequence[int]) -> None:
+    if survivors:
+        _tell(Ended("not_gone", reason=_SURVIVED, survivors=survivors))
+    else:
+        _tell(Ended("lost"))
 
 
 def _take(order: Order, lock: LockFile) -> Sequence[Tree]:
@@ -129,17 +141,21 @@ def _refuses(record: Record, order: Order) -> bool:
     return record.claim > order.claim
 
 
-def _settle(order: Order, lock: LockFile, *, start: bool) -> Child | None:
-    """Forgets the trees that are gone; with `start`, records a new one and then lets it go."""
+def _forget_all(order: Order, lock: LockFile) -> None:
+    """Takes all trees, which are gone, out of the record."""
     with lock.changing():
         record = _confirmed(order, lock)
-        if not start:
-            if record.trees:
-                lock.write(record._replace(trees=()))
-            return None
+        if record.trees:
+            lock.write(record._replace(trees=()))
+
+
+def _start(order: Order, lock: LockFile, guard: Identity | None) -> Child:
+    """Records a new tree in place of what is gone, and only then lets it begin."""
+    with lock.changing():
+        record = _confirmed(order, lock)
         child = forked(order)
         try:
-            lock.write(record._replace(trees=(_tree(order, child.pid),)))
+            lock.write(record._replace(trees=(_tree(order, guard, child.pid),)))
         except BaseException:
             child.abandon()
             raise
@@ -147,7 +163,7 @@ def _settle(order: Order, lock: LockFile, *, start: bool) -> Child | None:
         return child
 
 
-def _tree(order: Order, child: int) -> Tree:
+def _tree(order: Order, guard: Identity | None, child: int) -> Tree:
     supervisor, first = find(os.getpid()), find(child)
     if supervisor is None or first is None:
         raise ProcessLookupError
@@ -156,6 +172,7 @@ def _tree(order: Order, child: int) -> Tree:
         epoch=order.epoch,
         boot=boot(),
         grace_seconds=order.grace_seconds,
+        guard=guard,
         supervisor=supervisor.identity,
         child=first.identity,
     )
@@ -165,13 +182,14 @@ class Step:
     """A command under way, until nothing is left of it."""
 
     def __init__(
-        self, order: Order, lock: LockFile, watch: Watch, child: Child, tree: OwnTree
+        self, order: Order, lock: LockFile, watch: Watch, child: Child, guard: Identity | None
     ) -> None:
         self._order = order
         self._lock = lock
         self._watch = watch
         self._child = child
-        self._tree = tree
+        self._guard = guard
+        self._tree = OwnTree(child.pid, adopted=guard is not None)
         self._log = Log(order.log)
         self._failure = b""
         self._timed_out = False
@@ -198,7 +216,7 @@ class Step:
         """Returns when the command ended by itself, or there is a reason to end it."""
         begun = look_again = time.monotonic()
         deadline = begun + (self._order.timeout_seconds or inf)
-        while not self._watch.stop_asked and not self._fenced:
+        while not (self._watch.stop_asked or self._fenced or self._is_unguarded()):
             self._tree.reap()
             if self._tree.exit_code is not None:
                 return
@@ -210,6 +228,9 @@ class Step:
                 look_again = now + _FENCE_SECONDS
                 self._fenced = self._is_fenced()
             self._watch.wait(min(look_again, deadline) - now)
+
+    def _is_unguarded(self) -> bool:
+        return self._guard is not None and os.getppid() != self._guard.pid
 
     def _is_fenced(self) -> bool:
         """Whether a newer claim, perhaps one that cannot see this process, wants it gone."""
@@ -229,12 +250,21 @@ class Step:
 
     def _ended(self, survivors: Sequence[int]) -> Ended:
         failure = self._failure.decode() or None
+        lost = self._is_unguarded()
         return Ended(
-            kind="not_gone" if survivors else "error" if failure else "exited",
+            kind=self._kind(survivors, failure, lost=lost),
             exit_code=None if failure else self._tree.exit_code,
-            stopped=self._watch.stop_asked,
+            stopped=self._watch.stop_asked and not lost,
             timed_out=self._timed_out,
             log_error=self._log.error,
             reason=_SURVIVED if survivors else failure or (_FENCED if self._fenced else None),
             survivors=survivors,
         )
+
+    @staticmethod
+    def _kind(survivors: Sequence[int], failure: str | None, *, lost: bool) -> str:
+        if survivors:
+            return "not_gone"
+        if failure:
+            return "error"
+        return "lost" if lost else "exited"

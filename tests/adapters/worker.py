@@ -17,7 +17,9 @@ from bot.supervision import Order
 
 def written(orders: list[Order]) -> str:
     """These orders as the argument."""
-    return json.dumps([{f.name: getattr(o, f.name) for f in fields(o)} for o in orders], default=str)
+    return json.dumps(
+        [{f.name: getattr(o, f.name) for f in fields(o)} for o in orders], default=str
+    )
 
 
 def _order(values: dict[str, Any]) -> Order:
