@@ -12,9 +12,9 @@ from bot.card import follow_up, headline, settled
 from bot.commands import COMMANDS
 from bot.conversation import Author, Conversation, Door, Message
 from bot.dispatcher import Dispatcher
+from bot.notices import plain_talk
 from bot.outcome import Answer, Word
 from bot.ports import Store, Transaction
-from bot.replies import plain_talk
 from bot.run import Run
 
 _TOUCHING = frozenset({Word.STARTED, Word.RESUMED, Word.CANCELLED})

@@ -6,9 +6,12 @@ The map, bottom up; a module imports only from lines above it:
     conversation, workflows          who said what and where; what can be run
     outcome, access, log             what came of it; who may; what the log says
     ports                            what adapters and store must provide
-    replies, card, locks, parser     every sentence; a run at a glance; order; text to command
+    words                            the small words of which sentences are made
+    replies, notices, card, locks    every sentence; a run at a glance; order
+    parser                           text to command
     commands                         one function of a transaction per verb, and their table
-    dispatcher                       one message in, one outcome out
+    conduct, dispatcher              one command in a transaction; one message in, one answer out
     execution, worker                one run's life; which runs this process works on
-    config, bootstrap, cli           settings; the one place that joins everything; the doors
+    config, bootstrap                settings; the one place that joins everything
+    checks, once, service, cli       the command line
 """

@@ -1,6 +1,7 @@
 """The composition root: the one place that joins the product with its adapters and its store."""
 
 import asyncio
+import getpass
 import os
 import secrets
 import signal
@@ -16,7 +17,7 @@ from adapters.demo import DEMO_REPOSITORY, DEMO_SETTINGS, make_repository
 from adapters.terminal import Terminal
 from adapters.workshop import LocalWorkshop
 from adapters.worktrees import Worktrees
-from bot import config, log, replies
+from bot import config, log, notices
 from bot.commands import USAGES, House
 from bot.conduct import Conductor
 from bot.dispatcher import Dispatcher
@@ -150,6 +151,14 @@ async def serving(
         await store.close()
 
 
+def login_name() -> str:
+    """The name under which this person speaks, unless they give another."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "local"
+
+
 def is_demo(repository: str) -> bool:
     """Whether this is the repository that Baton makes itself."""
     return Path(repository) == Path(DEMO_REPOSITORY).resolve()
@@ -175,7 +184,7 @@ def _terminal(service: Service, name: str) -> Terminal:
 
 async def talk(installation: Installation, service: Service, name: str) -> None:
     """Talk with the person at this terminal until they leave."""
-    greeting = replies.greeting(installation.conductor.house.catalogue)
+    greeting = notices.greeting(installation.conductor.house.catalogue)
     await terminal.prompt(_terminal(service, name), greeting)
 
 

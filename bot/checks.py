@@ -5,13 +5,13 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from bot import bootstrap, replies
+from bot import bootstrap, notices
 
 
 def migrate(options: argparse.Namespace) -> int:
     """Every command brings the database up to date; this one only says so."""
     bootstrap.install(options.config)
-    print(replies.up_to_date())
+    print(notices.up_to_date())
     return 0
 
 
@@ -22,15 +22,15 @@ def check(options: argparse.Namespace) -> int:
     for problem in problems:
         print(problem)
     if not problems:
-        print(replies.all_well(sorted(installation.conductor.house.catalogue)))
+        print(notices.all_well(sorted(installation.conductor.house.catalogue)))
     return 1 if problems else 0
 
 
 def _problems(installation: bootstrap.Installation) -> Iterator[str]:
     if shutil.which("git") is None:
-        yield replies.no_git()
+        yield notices.no_git()
     for workflow in installation.conductor.house.catalogue.values():
         repository = Path(workflow.repository)
         demo = bootstrap.is_demo(workflow.repository)
         if not demo and not (repository / ".git").exists() and not (repository / "HEAD").exists():
-            yield replies.no_repository(workflow.name, workflow.repository)
+            yield notices.no_repository(workflow.name, workflow.repository)

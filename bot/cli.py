@@ -1,12 +1,11 @@
 """The command line: one more door, and the switch that starts Baton."""
 
 import argparse
-import getpass
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
-from bot import replies
+from bot import notices
 from bot.commands import COMMANDS
 from bot.errors import ConfigurationError, SchemaError
 
@@ -28,7 +27,7 @@ class _Parser(argparse.ArgumentParser):
     """Answers a wrong line in one sentence instead of a page."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(_USAGE, replies.usage_error(message, self.prog) + "\n")
+        self.exit(_USAGE, notices.usage_error(message, self.prog) + "\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -79,14 +78,6 @@ def _command_options(parser: argparse.ArgumentParser, verb: str) -> None:
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
-def login_name() -> str:
-    """The name under which this person speaks, unless they give another."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "local"
-
-
 def main(words: Sequence[str] | None = None) -> int:
     """Run `baton` with these words; returns the exit code."""
     options = _parser().parse_args(words)
@@ -96,7 +87,7 @@ def main(words: Sequence[str] | None = None) -> int:
         print(str(error), file=sys.stderr)
         return _USAGE
     except SchemaError as error:
-        print(replies.newer_database(str(error)), file=sys.stderr)
+        print(notices.newer_database(str(error)), file=sys.stderr)
         return _FAILED
     except BrokenPipeError:
         # Whoever read our output has had enough; nothing is wrong.

@@ -14,7 +14,6 @@ from typing import Any
 from bot import bootstrap, replies
 from bot.bootstrap import Installation
 from bot.card import headline, settled
-from bot.cli import login_name
 from bot.commands.looking import plain
 from bot.conversation import Author, Conversation, Door, Message
 from bot.outcome import EXIT_CODES, Answer, Word, run_json
@@ -39,7 +38,7 @@ def command(options: argparse.Namespace) -> int:
 
 
 def _message(options: argparse.Namespace, worker: str | None) -> Message:
-    name = options.name or login_name()
+    name = options.name or bootstrap.login_name()
     actor = f"cli:{name}"
     delivery = getattr(options, "delivery", None)
     return Message(

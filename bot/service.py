@@ -4,9 +4,8 @@ import argparse
 import asyncio
 import sys
 
-from bot import bootstrap, replies
+from bot import bootstrap, notices
 from bot.bootstrap import Installation
-from bot.cli import login_name
 
 
 def serve(options: argparse.Namespace) -> int:
@@ -19,9 +18,11 @@ async def _serve(installation: Installation) -> int:
     async with bootstrap.serving(installation) as service:
         with bootstrap.stop_signals() as stopped:
             if sys.stdin.isatty():
-                await _first(bootstrap.talk(installation, service, login_name()), stopped.wait())
+                await _first(
+                    bootstrap.talk(installation, service, bootstrap.login_name()), stopped.wait()
+                )
             else:
-                print(replies.serving(), flush=True)
+                print(notices.serving(), flush=True)
                 await stopped.wait()
         _farewell(service)
     return 0
@@ -35,7 +36,7 @@ def work(options: argparse.Namespace) -> int:
 async def _work(installation: Installation, drain: bool) -> int:  # noqa: FBT001 - the flag of the command line
     async with bootstrap.serving(installation, wait_for_runs=drain) as service:
         with bootstrap.stop_signals() as stopped:
-            print(replies.working(service.worker.post.host), flush=True)
+            print(notices.working(service.worker.post.host), flush=True)
             await stopped.wait()
         _farewell(service, waits=drain)
     return 0
@@ -50,9 +51,9 @@ async def _chat(installation: Installation, wait_seconds: float | None) -> int:
     async with bootstrap.serving(installation) as service:
         with bootstrap.stop_signals() as stopped:
             if sys.stdin.isatty():
-                talk = bootstrap.talk(installation, service, login_name())
+                talk = bootstrap.talk(installation, service, bootstrap.login_name())
             else:
-                talk = bootstrap.answer_pipe(service, login_name(), wait_seconds)
+                talk = bootstrap.answer_pipe(service, bootstrap.login_name(), wait_seconds)
             await _first(talk, stopped.wait())
         _farewell(service)
     return 0
@@ -71,4 +72,4 @@ async def _first(*works: object) -> None:
 
 def _farewell(service: bootstrap.Service, *, waits: bool = False) -> None:
     if not service.worker.idle:
-        print(replies.stopping(waits=waits), flush=True)
+        print(notices.stopping(waits=waits), flush=True)

@@ -253,7 +253,7 @@ class Step:
         lost = self._is_unguarded()
         return Ended(
             kind=self._kind(survivors, failure, lost=lost),
-            exit_code=None if failure else self._tree.exit_code,
+            exit_code=None if failure or lost else self._tree.exit_code,
             stopped=self._watch.stop_asked and not lost,
             timed_out=self._timed_out,
             log_error=self._log.error,

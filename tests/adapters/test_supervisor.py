@@ -254,9 +254,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("adapters.processes._SCRIPT", script)
 
 
-@pytest.mark.parametrize(
-    "name", ["deaf forks", "pipeline", "setsid", "stopped below", "deep"]
-)
+@pytest.mark.parametrize("name", ["deaf forks", "pipeline", "setsid", "stopped below", "deep"])
 async def test_tree_is_stopped_without_proc(steps: Steps, elsewhere: None, name: str) -> None:
     shape = SHAPES[name]
     step = await steps.begin(*shape.command)

@@ -1,0 +1,151 @@
+"""The command line as scripts use it: real processes, exit codes, JSON."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def baton(tmp_path: Path) -> Any:
+    """Run `baton` in an empty directory."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("BATON_")}
+
+    def run(*words: str, said: str | None = None, **more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "bot", *words],
+            cwd=tmp_path,
+            env=clean | {"PYTHONPATH": str(Path(__file__).parent.parent)} | more,
+            input=said,
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=False,
+        )
+
+    return run
+
+
+def test_the_demo_through_a_pipe(baton: Any) -> None:
+    done = baton("chat", said="/run demo seconds=0\n\nhello\n/resume\n/resume\n")
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stdout.splitlines() if line.startswith(("> ", "■", "□"))]
+    assert [line[:6] for line in said if line.startswith("■")] == ["■□□□  ", "■■□□  ", "■■■■  "]
+    assert "failed at step 2 of 4, test: exit code 1" in done.stdout
+    assert "waits at step 3 of 4, ship?: Ship it?" in done.stdout
+    assert "completed, all 4 steps done" in done.stdout
+    assert done.stderr == ""
+
+
+def test_cancel_in_the_middle_through_a_pipe(baton: Any) -> None:
+    done = baton("chat", "--wait", "1.5", said="/run demo seconds=100\n/cancel\n")
+    assert done.returncode == 0, done.stderr
+    assert "Cancelled demo" in done.stdout
+    assert "cancelled, worktree free" in done.stdout
+
+
+def test_outcomes_and_exit_codes(baton: Any) -> None:
+    started = baton("run", "demo", "--json", "--as", "ana")
+    assert started.returncode == 0
+    answer = json.loads(started.stdout)
+    assert set(answer) == {"outcome", "reply", "run", "by", "candidates"}
+    assert set(answer["run"]) == {
+        "id", "workflow", "status", "stopping", "stale", "epoch", "conversation", "branch",
+        "worktree", "step", "steps_done", "steps_total", "attempt", "error",
+    }  # fmt: skip
+    assert answer["outcome"] == "started"
+    assert answer["run"]["conversation"] == "cli:ana"
+    assert answer["by"]["actor"] == "cli:ana"
+    assert "No worker is running" in answer["reply"]
+    run_id = answer["run"]["id"]
+    for words, code, outcome in [
+        (["resume", run_id], 1, "already_running"),
+        (["resume", run_id[:4]], 1, "already_running"),
+        (["resume"], 3, "nothing_here"),
+        (["run", "nope"], 2, "invalid"),
+        (["resume", "'; DROP TABLE runs"], 3, "not_found"),
+        (["cancel", run_id, "--epoch", "7"], 1, "already_running"),
+        (["cancel", run_id, "--delivery", "d1"], 0, "cancelled"),
+        (["cancel", run_id, "--delivery", "d1"], 0, "cancelled"),
+        (["cancel", run_id, "--delivery", "d2"], 0, "already_cancelled"),
+        (["resume", run_id, "--delivery", "d1"], 2, "invalid"),
+        (["resume", run_id], 1, "not_resumable"),
+        (["release", run_id], 3, "nothing_here"),
+    ]:
+        done = baton(*words, "--json", "--as", "ben")
+        assert (done.returncode, json.loads(done.stdout)["outcome"]) == (code, outcome), words
+    runs = json.loads(baton("runs", "--json").stdout)
+    assert [run["status"] for run in runs["runs"]] == ["cancelled"]
+    events = json.loads(baton("history", run_id, "--json").stdout)["events"]
+    assert set(events[0]) == {
+        "at", "actor", "door", "verb", "outcome", "from", "to", "epoch",
+    }  # fmt: skip
+    assert [e["outcome"] for e in events if e["verb"] == "cancel"].count("cancelled") == 1
+
+
+def test_here_works_until_the_run_settles(baton: Any) -> None:
+    done = baton("run", "demo", "seconds=0", "--here")
+    assert done.returncode == 0, done.stderr
+    assert "failed at step 2 of 4, test: exit code 1" in done.stdout
+    resumed = json.loads(baton("resume", "--here", "--json").stdout)
+    assert resumed["outcome"] == "resumed"
+    assert resumed["run"]["status"] == "paused"
+    log = baton("logs", resumed["run"]["id"])
+    assert "all tests pass" in log.stdout
+
+
+def test_access_is_closed_when_local_is_closed(baton: Any) -> None:
+    done = baton("run", "demo", "--json", BATON_ACCESS__LOCAL="viewer")
+    assert done.returncode == 4
+    answer = json.loads(done.stdout)
+    assert answer["outcome"] == "denied"
+    assert "cli:" in answer["reply"]
+    assert baton("runs", BATON_ACCESS__LOCAL="viewer").returncode == 0
+    assert baton("runs", BATON_ACCESS__LOCAL="none").returncode == 4
+
+
+@pytest.mark.parametrize(
+    ("written", "named"),
+    [
+        ("[runner]\nconcurency = 2\n", "runner.concurency"),
+        ("[runner]\nconcurrency = 'two'\n", "runner.concurrency"),
+        ("[access]\nadmins = ['nobody']\n", "access.admins"),
+        ("[access\n", "not valid TOML"),
+        ("[database]\nurl = 'mysql://x'\n", "database.url"),
+        ("[workflows.x]\nrepository = '.'\nsteps = []\n", "workflows.x.steps"),
+        ("[[workflows.x.steps]]\nname = 'a'\n", "workflows.x"),
+    ],
+)
+def test_a_wrong_configuration_is_one_sentence(
+    baton: Any, tmp_path: Path, written: str, named: str
+) -> None:
+    (tmp_path / "config.toml").write_text(written)
+    done = baton("runs")
+    assert done.returncode == 2
+    assert named in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / ".baton" / "baton.db").exists()
+
+
+def test_a_newer_database_is_left_alone(baton: Any, tmp_path: Path) -> None:
+    import sqlite3  # noqa: PLC0415 - only here
+
+    assert baton("migrate").returncode == 0
+    with sqlite3.connect(tmp_path / ".baton" / "baton.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    done = baton("runs")
+    assert done.returncode == 1
+    assert "newer Baton" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_usage_errors_are_one_sentence(baton: Any) -> None:
+    for words in (["frobnicate"], ["release"], ["runs", "--frob"], []):
+        done = baton(*words)
+        assert done.returncode == 2
+        assert "Nothing was done" in done.stderr
