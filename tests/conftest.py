@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from bot.bootstrap import Installation, Service, installed, serving
 from bot.config import Settings
 from bot.conversation import Author, Conversation, Door, Message

@@ -1,12 +1,11 @@
 """What is said and what is answered: exactly one answer to each line, or none to plain talk."""
 
 import pytest
+
 from bot.commands import COMMANDS
 from bot.conversation import Author, Conversation, Door, Invocation, Message
 from bot.parser import Answered, NotForUs, parse
-
 from tests.conftest import Person
-
 
 DIALOGUES = {
     "nothing to do": [

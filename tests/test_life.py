@@ -1,6 +1,5 @@
 """A run's life, with real processes in real worktrees."""
 
-import os
 import shlex
 import signal
 import subprocess
@@ -9,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from bot.bootstrap import Installation, serving
 
+from bot.bootstrap import Installation, serving
 from tests.conftest import Person, git
 
 
@@ -89,13 +88,13 @@ async def test_a_stubborn_tree_is_gone_before_its_worktree_is_free(ana: Person) 
 
 def marked_processes(run_id: str) -> list[int]:
     found = []
-    for name in os.listdir("/proc"):
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            environment = Path(f"/proc/{name}/environ").read_bytes() if name.isdigit() else b""
+            environment = (process / "environ").read_bytes()
         except OSError:
             continue
         if f"BATON_RUN_ID={run_id}".encode() in environment:
-            found.append(int(name))
+            found.append(int(process.name))
     return found
 
 

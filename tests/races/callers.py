@@ -1,0 +1,167 @@
+"""What the members of a crew do: each opens the file for itself, as another Baton would."""
+
+import asyncio
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bot.commands import COMMANDS
+from bot.conversation import Invocation, Message
+from bot.dispatcher import Dispatcher
+from bot.locks import ConversationLocks
+from bot.outcome import Answer
+from bot.parser import parse
+from bot.ports import Transaction
+from bot.run import Change, Run
+from store.database import Change as Write
+from store.database import Database
+from store.inline import InlineStore
+from store.schema import bring_up_to_date, version_of
+from store.writer import SqliteStore
+
+from tests.races.crew import Gate
+from tests.races.linear import Operation
+from tests.store.factories import TERMS, conductor, message
+
+Told = tuple[str, Mapping[str, Any]]
+
+
+def boot(gate: Gate, files: Sequence[Path]) -> list[str | None]:
+    """Bring each file up to date; the version that it has then."""
+    found = []
+    for file in files:
+        database = Database(file, TERMS)
+        gate()
+        bring_up_to_date(database)
+        found.append(version_of(file))
+        with database.connect() as connection:
+            connection.exec_driver_sql("SELECT count(*) FROM runs")
+        database.close()
+    return found
+
+
+def swap(gate: Gate, file: Path, name: str, ids: Sequence[str]) -> dict[str, Any]:
+    """Try to resume each run at the same moment as the others; what came of each."""
+    database = Database(file, TERMS)
+    results = {}
+    for run_id in ids:
+        gate()
+        by = Change(f"cli:{name}", "cli", time.time())
+        claim = Write(partial(_resume, run_id=run_id, by=by))
+        result = database.write([claim])[0]
+        results[run_id] = repr(result) if isinstance(result, Exception) else result
+    database.close()
+    return results
+
+
+def _resume(tx: Transaction, run_id: str, by: Change) -> int | None:
+    run = tx.claims.resume(run_id, by, None, None)
+    return run.epoch if run else None
+
+
+def look_then_swap(gate: Gate, file: Path, name: str, ids: Sequence[str]) -> dict[str, Any]:
+    """What Baton must never do: look whether the run is free, then take it."""
+    results = {}
+    with closing(sqlite3.connect(file, isolation_level=None, timeout=30)) as connection:
+        for run_id in ids:
+            gate()
+            asked = "SELECT status, epoch FROM runs WHERE id = ?"
+            status, epoch = connection.execute(asked, (run_id,)).fetchone()
+            time.sleep(0.001)
+            taken = epoch + 1 if status == "failed" else None
+            if taken:
+                change = "UPDATE runs SET status = 'running', epoch = ?, changed_by = ? WHERE id = ?"
+                connection.execute(change, (taken, f"cli:{name}", run_id))
+            results[run_id] = taken
+    return results
+
+
+def say_locked(gate: Gate, file: Path, lines: Sequence[Sequence[Message]]) -> list[list[Told]]:
+    """Say the messages of each line at once, line after line; what each was told."""
+    return asyncio.run(_say(gate, file, lines, locked=True))
+
+
+def say_unlocked(gate: Gate, file: Path, lines: Sequence[Sequence[Message]]) -> list[list[Told]]:
+    """The same, with nothing going through the lock of the conversation."""
+    return asyncio.run(_say(gate, file, lines, locked=False))
+
+
+async def _say(
+    gate: Gate, file: Path, lines: Sequence[Sequence[Message]], *, locked: bool
+) -> list[list[Told]]:
+    store = SqliteStore(Database(file, TERMS))
+    store.start()
+    rules = conductor(file.parent)
+    dispatcher = Dispatcher(store, rules, ConversationLocks())
+
+    async def one(said: Message) -> Told:
+        if locked:
+            answer = await dispatcher.handle(said)
+        else:
+            change = partial(rules.change, invocation=_parsed(said))
+            answer = await store.write(change, delivery=said.delivery)
+        assert answer is not None
+        return answer.reply, answer.body
+
+    told = []
+    for line in lines:
+        gate()
+        told.append(list(await asyncio.gather(*[one(said) for said in line])))
+    await store.close()
+    return told
+
+
+def _parsed(said: Message) -> Invocation:
+    parsed = parse(said, COMMANDS)
+    assert isinstance(parsed, Invocation)
+    return parsed
+
+
+# --- cancel against finish against resume --------------------------------------------------------
+
+
+def one_verb(gate: Gate, file: Path, verb: str, ids: Sequence[str], seed: int) -> list[Operation]:
+    """Do the same verb to each run, at nearly the same moment as the others do theirs."""
+    chance = random.Random(seed)
+    database = Database(file, TERMS)
+    store = InlineStore(database)
+    rules = conductor(file.parent)
+    runs = database.read(lambda tx: {run_id: tx.runs.get(run_id) for run_id in ids})
+    done = []
+    for run_id in ids:
+        run = runs[run_id]
+        assert run is not None
+        change = _verb(rules.change, verb, run)
+        gate()
+        time.sleep(chance.choice((0, 0, 0.001, 0.002, 0.004)))
+        began = time.monotonic_ns()
+        result = asyncio.run(store.write(change))
+        done.append(Operation(verb, run_id, result, began, time.monotonic_ns()))
+    database.close()
+    return done
+
+
+def _verb(
+    carry_out: Callable[[Transaction, Invocation], Answer], verb: str, run: Run
+) -> Callable[[Transaction], str]:
+    if verb in {"resume", "cancel"}:
+        invocation = _parsed(message(f"{verb} {run.id}", verb))
+        return lambda tx: carry_out(tx, invocation).word
+    settle: dict[str, Callable[[Transaction], Run | None]] = {
+        "fail": lambda tx: tx.work.fail(run, "exit code 1", 1),
+        "complete": lambda tx: tx.work.complete(run),
+    }
+    if verb in settle:
+        return lambda tx: "done" if settle[verb](tx) else "stop"
+    return lambda tx: status_of(tx.runs.get(run.id))
+
+
+def status_of(run: Run | None) -> str:
+    """The run in the words of the checker."""
+    assert run is not None
+    return f"{run.status}{' stopping' if run.stopping else ''} {run.epoch}"
