@@ -15,7 +15,7 @@ from bot.conversation import Author, Conversation, Door, Message
 from bot.outcome import Answer
 from bot.run import Run
 
-FAST = {"heartbeat_seconds": 0.5, "lease_seconds": 5, "grace_seconds": 1, "host": "here"}
+FAST = {"heartbeat_seconds": 0.5, "lease_seconds": 3, "grace_seconds": 1, "host": "here"}
 DEADLINE_SECONDS = 30
 
 
@@ -43,6 +43,7 @@ def repository(tmp_path: Path) -> Path:
     return path
 
 
+_TOLD = "$BATON_RUN_ID $BATON_EPOCH $BATON_STEP $BATON_ATTEMPT"
 WORKFLOWS: dict[str, list[dict[str, Any]]] = {
     "quick": [{"name": "one", "run": "echo one"}, {"name": "two", "run": "echo two"}],
     "flaky": [
@@ -60,6 +61,8 @@ WORKFLOWS: dict[str, list[dict[str, Any]]] = {
         {"name": "wait", "run": "trap '' TERM; (trap '' TERM; setsid sleep 300) & sleep 300"}
     ],
     "limited": [{"name": "wait", "run": "sleep 300", "timeout_seconds": 0.5}],
+    "told": [{"name": "tell", "run": f"echo {_TOLD} >> $BATON_ARG_TO"}],
+    "waits": [{"name": "tell", "run": f"echo {_TOLD} >> $BATON_ARG_TO; sleep 300"}],
     "failing": [{"name": "no", "run": "exit 3"}],
 }
 

@@ -1,0 +1,52 @@
+"""A Baton process that kills itself with SIGKILL at a named point; started by test_crashes."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bot.bootstrap import installed, serving
+from store.database import Change, Database
+from tests.conftest import Person, settings_for
+
+
+class Doom:
+    """Dies at the nth write, before its commit or after it."""
+
+    def __init__(self, database: Database, point: str, write: int) -> None:
+        self._commit = database.write
+        self._point = point
+        self._left = write
+
+    def write(self, changes: Sequence[Change]) -> list[Any]:
+        self._left -= 1
+        if self._left == 0 and self._point == "before":
+            die()
+        results = self._commit(changes)
+        if self._left == 0:
+            die()
+        return results
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def main(directory: Path, point: str, write: int) -> None:
+    installation = installed(settings_for(directory, directory / "repository"), directory)
+    doom = Doom(installation.database, point, write)
+    installation.database.write = doom.write  # type: ignore[method-assign] # the planted fault
+    async with serving(installation) as service:
+        ana = Person(service)
+        for number in range(4):
+            await ana.says(f"/run told to={directory / 'told'}", delivery=f"terminal:ana:{number}")
+            sys.stdout.write(f"{number}\n")
+            sys.stdout.flush()
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
