@@ -83,8 +83,13 @@ def worktree_busy(branch: str, holder: Run | None, now: float, door: Door, kept:
     )
 
 
-def cancelled(run: Run) -> str:
-    """`cancel` won."""
+def cancelled(run: Run, before: Run) -> str:
+    """`cancel` won; `before` is the run as it was."""
+    if run.stopping and before.stale:
+        return (
+            f"Cancelled {name_of(run)}. Its worker had not been heard of, so its worktree stays"
+            f" held until a worker on {run.worktree.host} has made sure that nothing of it lives."
+        )
     if run.stopping:
         return (
             f"Cancelled {name_of(run)}; stopping its processes now. Its worktree is not free yet."

@@ -114,12 +114,15 @@ class Database:
     def write(self, changes: Sequence[Change]) -> list[Any]:
         """Carry out changes in one durable commit; returns each one's result or exception.
 
-        When one of them fails, the batch is rolled back and each is carried out alone.
+        When one of them fails, the batch is rolled back and each is carried out alone; a
+        database that others keep locked is not asked again for each of them.
         """
         try:
             return self._write_together(changes)
         except Exception as error:  # noqa: BLE001 - given to whoever asked for the change
-            return [error] if len(changes) == 1 else [self.write([c])[0] for c in changes]
+            if len(changes) == 1 or (isinstance(error, DatabaseUnavailableError) and error.busy):
+                return [error] * len(changes)
+            return [self.write([change])[0] for change in changes]
 
     def _write_together(self, changes: Sequence[Change]) -> list[Any]:
         with self.connect() as connection, connection.begin():

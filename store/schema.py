@@ -47,7 +47,8 @@ def bring_up_to_date(database: Database) -> None:
     try:
         if version_of(database.file) == CURRENT:
             return
-        database.file.parent.mkdir(parents=True, exist_ok=True)
+        # Logs and worktrees live here too, and may hold what is not for every user of the host.
+        database.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _alone(database.file):
             if version_of(database.file) != CURRENT:
                 _migrate(database)

@@ -16,7 +16,7 @@ def cancel(context: Context) -> Outcome:
     if won is not None:
         return Outcome(
             word=Word.CANCELLED,
-            reply=replies.cancelled(won),
+            reply=replies.cancelled(won, chosen),
             run=won,
             by=won.changed,
             changed_from=chosen.status,
