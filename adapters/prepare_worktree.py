@@ -30,7 +30,7 @@ _LOCK_PATIENCE_SECONDS = 2.0
 _RETRY_SECONDS = 5.0
 _PAUSE_SECONDS = 0.1
 _HALF_MADE = "initializing"
-_LOCKED_OUT = re.compile(r"Unable to create '(?:.*/)?([^/]+\.lock)': File exists")
+_LOCK = re.compile(r"Unable to create '(?:.*/)?([^/]+\.lock)': File exists")
 _ELSEWHERE = re.compile(r"is already (?:checked out|used by worktree) at")
 # Variables by which a git command around Baton (a hook, say) would redirect ours.
 _REDIRECTIONS = (
@@ -173,22 +173,36 @@ def _outcome(prepare: Callable[[], None]) -> str | None:
 
 
 def _patiently(wish: Wish, notices: list[str]) -> None:
-    """Repeats the preparation for as long as another git command may just be busy."""
+    """Tries again for some seconds: another git command may be busy, or may have been killed."""
     until = time.monotonic() + _RETRY_SECONDS
     while True:
         try:
             _prepare(wish, notices)
         except GitError as error:
-            if not _LOCKED_OUT.search(str(error)) or time.monotonic() > until:
-                raise _explained(wish, error) from error
+            if refusal := _refusal(wish, str(error)):
+                raise refusal from error
+            if time.monotonic() > until:
+                raise _locked_out(wish, str(error)) or error from error
+            _mend(wish)
             time.sleep(_PAUSE_SECONDS)
         else:
             return
 
 
-def _explained(wish: Wish, error: GitError) -> Exception:
-    """The refusal behind git's words, where it is a known one."""
-    words = str(error)
+def _mend(wish: Wish) -> None:
+    """Gives worktrees back the link to their repository that a killed git left empty.
+
+    It is always the same, and without it git refuses nearly everything in the whole repository.
+    """
+    with suppress(GitError):
+        for link in _common_directory(Git(wish.repository)).glob("worktrees/*/commondir"):
+            with suppress(FileNotFoundError):
+                if link.stat().st_size == 0:
+                    link.write_text("../..\n")
+
+
+def _refusal(wish: Wish, words: str) -> RefusedError | None:
+    """What stands behind these words of git, where trying again does not help."""
     if _ELSEWHERE.search(words):
         return _checked_out_elsewhere(wish, "another worktree")
     if "dubious ownership" in words:
@@ -201,12 +215,16 @@ def _explained(wish: Wish, error: GitError) -> Exception:
             f"Branch `{wish.branch}` cannot be made: there is a branch whose name is the first "
             "part of it, or begins with it and a slash."
         )
-    if locked_out := _LOCKED_OUT.search(words):
-        return RefusedError(
-            f"Git's lock file `{locked_out[1]}` is in the way. If no git command is running in "
-            f"the repository `{wish.repository.name}`, delete it, then resume."
-        )
-    return error
+    return None
+
+
+def _locked_out(wish: Wish, words: str) -> RefusedError | None:
+    """The same for a lock that was still there after all the trying."""
+    lock = _LOCK.search(words)
+    return lock and RefusedError(
+        f"Git's lock file `{lock[1]}` is in the way. If no git command is running in the "
+        f"repository `{wish.repository.name}`, delete it, then resume."
+    )
 
 
 def _checked_out_elsewhere(wish: Wish, where: str) -> RefusedError:
@@ -265,18 +283,23 @@ def _worktrees(git: Git) -> Iterator[Entry]:
 
 
 def _same(path: Path, other: Path) -> bool:
-    return path.resolve() == other.resolve()
+    """Whether these are one place; a link there is not what it leads to."""
+    return path.parent.resolve() / path.name == other.parent.resolve() / other.name
+
+
+def _common_directory(git: Git) -> Path:
+    """The directory that all worktrees of the repository share."""
+    return Path(git("rev-parse", "--path-format=absolute", "--git-common-dir").strip())
 
 
 def _is_whole(wish: Wish, git: Git) -> bool:
     """Whether the directory is there and is a worktree of this repository."""
-    question = ("rev-parse", "--path-format=absolute", "--git-common-dir")
     try:
-        ours = git(*question)
-        common, top = Git(wish.path)(*question, "--show-toplevel").splitlines()
-    except (GitError, ValueError):
+        theirs = _common_directory(Git(wish.path))
+        top = Path(Git(wish.path)("rev-parse", "--show-toplevel").strip())
+    except GitError:
         return False
-    return _same(Path(common), Path(ours.strip())) and _same(Path(top), wish.path)
+    return theirs.resolve() == _common_directory(git).resolve() and _same(top, wish.path)
 
 
 def _take_up(wish: Wish, here: Entry, notices: list[str]) -> None:
@@ -300,8 +323,7 @@ def _take_up(wish: Wish, here: Entry, notices: list[str]) -> None:
 
 
 def _ref_lock(wish: Wish, git: Git) -> Path:
-    common = git("rev-parse", "--path-format=absolute", "--git-common-dir").strip()
-    return Path(common, f"{wish.ref}.lock")
+    return _common_directory(git) / f"{wish.ref}.lock"
 
 
 def _break_locks(locks: list[Path], notices: list[str]) -> None:

@@ -93,13 +93,14 @@ class Database:
         self.terms = terms
         self.clock = clock
         self._engine = self._open(file)
+        self._writer: Connection | None = None
 
     @staticmethod
     def _open(file: Path) -> Engine:
         engine = create_engine(
             URL.create("sqlite", database=str(file)),
             connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False},
-            pool_size=1,
+            pool_size=2,
         )
         event.listen(engine, "connect", prepare_connection)
         event.listen(engine, "begin", begin)
@@ -125,12 +126,25 @@ class Database:
             return [self.write([change])[0] for change in changes]
 
     def _write_together(self, changes: Sequence[Change]) -> list[Any]:
-        with self.connect() as connection, connection.begin():
+        with self._writing() as connection, connection.begin():
             expected = [change.delivery for change in changes if change.delivery]
             transaction = OpenTransaction(connection, self.terms, self.clock(), expected)
             results = [change.apply(transaction) for change in changes]
             transaction.flush()
         return results
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """The writer's own connection, kept from batch to batch until an error."""
+        with translated():
+            connection = self._writer or self._engine.connect()
+            self._writer = None
+            try:
+                yield connection
+            except BaseException:
+                connection.close()
+                raise
+            self._writer = connection
 
     def read(self, look: Callable[[Transaction], T]) -> T:
         """Run `look` on one snapshot, without waiting for writers."""
@@ -141,4 +155,6 @@ class Database:
 
     def close(self) -> None:
         """Close every connection."""
+        if self._writer is not None:
+            self._writer.close()
         self._engine.dispose()

@@ -1,5 +1,6 @@
 """Looking at runs."""
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -18,6 +19,7 @@ _HOLDER = select(*RUN_COLUMNS).where(
 )
 _MOST = PICKER_SIZE + 1
 _SHORTEST_PREFIX = 4
+_ID_LIKE = re.compile(r"[a-z0-9]{1,8}")
 
 
 def _after(prefix: str) -> str:
@@ -38,7 +40,7 @@ def _candidates(statuses: tuple[RunStatus, ...], *, only_resumable: bool, thread
 
     def arm(status: RunStatus) -> Select[Any]:
         statement = (
-            select(*RUN_COLUMNS)
+            select(runs.c.id)
             .where(runs.c.channel == bindparam("channel"), runs.c.status == bindparam(status))
             .order_by(runs.c.changed_at.desc())
             .limit(_MOST)
@@ -50,7 +52,7 @@ def _candidates(statuses: tuple[RunStatus, ...], *, only_resumable: bool, thread
         return statement
 
     arms = [select(arm(status).subquery()) for status in statuses]
-    return union_all(*arms) if len(arms) > 1 else arms[0]
+    return select(*RUN_COLUMNS).where(runs.c.id.in_(union_all(*arms)))
 
 
 class RunLooks:
@@ -72,8 +74,10 @@ class RunLooks:
         return self._one(_BY_ID, run_id=run_id)
 
     def find(self, reference: str, tenant: str | None) -> Sequence[Run]:
+        if not _ID_LIKE.fullmatch(reference):
+            return ()
         exact = self._many(_within(_BY_ID, tenant), run_id=reference)
-        if exact or len(reference) < _SHORTEST_PREFIX or "\0" in reference:
+        if exact or len(reference) < _SHORTEST_PREFIX:
             return exact
         prefixed = (
             select(*RUN_COLUMNS)

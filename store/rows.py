@@ -86,30 +86,36 @@ def _steps(plan: str) -> tuple[Step, ...]:
 
 def run_of(row: Any) -> Run:  # noqa: ANN401 - a row of whatever statement
     """The run that a row of RUN_COLUMNS tells of."""
+    # Unpacked by place: looking up each column by name would take half of the time.
+    run_id, workflow, conversation, status, epoch, claim, worker = row[:7]
+    lease_expires_at, last_activity_at, host, path, held_path = row[7:12]
+    repository, base, branch, arguments, plan, steps_done, attempt, error, notice = row[12:21]
+    requested_by, requested_door, created_at, changed_by, changed_door, changed_at = row[21:27]
+    version, stale_now, resumable_now = row[27:]
     return Run(
-        id=row.id,
-        workflow=row.workflow,
-        conversation=row.conversation,
-        status=RunStatus(row.status),
-        epoch=row.epoch,
-        claim=row.claim,
-        worker=row.worker,
-        lease_expires_at=row.lease_expires_at,
-        last_activity_at=row.last_activity_at,
-        worktree=Worktree(row.host, row.path),
-        held=row.held_path is not None,
-        repository=row.repository,
-        base=row.base,
-        branch=row.branch,
-        arguments=json.loads(row.arguments),
-        steps=_steps(row.plan),
-        steps_done=row.steps_done,
-        attempt=row.attempt,
-        error=row.error,
-        notice=row.notice,
-        requested=Change(row.requested_by, row.requested_door, row.created_at),
-        changed=Change(row.changed_by, row.changed_door, row.changed_at),
-        version=row.version,
-        stale=bool(row.stale),
-        resumable=bool(row.resumable),
+        id=run_id,
+        workflow=workflow,
+        conversation=conversation,
+        status=RunStatus(status),
+        epoch=epoch,
+        claim=claim,
+        worker=worker,
+        lease_expires_at=lease_expires_at,
+        last_activity_at=last_activity_at,
+        worktree=Worktree(host, path),
+        held=held_path is not None,
+        repository=repository,
+        base=base,
+        branch=branch,
+        arguments=json.loads(arguments),
+        steps=_steps(plan),
+        steps_done=steps_done,
+        attempt=attempt,
+        error=error,
+        notice=notice,
+        requested=Change(requested_by, requested_door, created_at),
+        changed=Change(changed_by, changed_door, changed_at),
+        version=version,
+        stale=bool(stale_now),
+        resumable=bool(resumable_now),
     )

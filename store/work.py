@@ -11,6 +11,7 @@ from sqlalchemy import (
     insert,
     select,
     text,
+    tuple_,
     update,
 )
 
@@ -42,7 +43,7 @@ _BEAT = (
         runs.c.worker == bindparam("name"),
         has_status(RunStatus.RUNNING),
         runs.c.held_path.is_not(None),
-        runs.c.id.in_(bindparam("ids", expanding=True)),
+        tuple_(runs.c.id, runs.c.epoch).in_(bindparam("claims", expanding=True)),
     )
     .values(
         lease_expires_at=NOW + _LEASE_SECONDS,
@@ -50,7 +51,7 @@ _BEAT = (
         version=runs.c.version + case((runs.c.lost_at.is_not(None), 1), else_=0),
         lost_at=None,
     )
-    .returning(runs.c.id, runs.c.epoch)
+    .returning(runs.c.id)
 )
 _WORKER_BEAT = text(
     "INSERT INTO workers (name, host, pid, lease_expires_at)"
@@ -106,9 +107,9 @@ class RunWork:
         if not epochs:
             return set()
         renewed = self._connection.execute(
-            _BEAT, {"name": worker, "ids": list(epochs), **self._terms}
+            _BEAT, {"name": worker, "claims": list(epochs.items()), **self._terms}
         )
-        return {row.id for row in renewed if epochs.get(row.id) == row.epoch}
+        return {row.id for row in renewed}
 
     def depart(self, worker: str) -> None:
         self._connection.execute(_DEPART, {"name": worker})

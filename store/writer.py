@@ -111,7 +111,10 @@ class SqliteStore:
         for waiting, result in zip(batch, results, strict=True):
             if waiting.result.cancelled():
                 continue
-            if isinstance(result, Exception):
+            if isinstance(result, StopIteration):
+                # A future refuses it, and nobody else may wait for that.
+                waiting.result.set_exception(RuntimeError(repr(result)))
+            elif isinstance(result, Exception):
                 waiting.result.set_exception(result)
             else:
                 waiting.result.set_result(result)

@@ -39,19 +39,18 @@ def daemon():
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A command, and how many `ready` it writes; `ends` if its first process ends by itself."""
+    """A command, and how many `ready` it writes."""
 
     command: tuple[str, ...]
     ready: int = 1
-    ends: bool = False
 
 
-def _sh(text: str, ready: int = 1, *, ends: bool = False) -> Shape:
-    return Shape(("/bin/sh", "-c", text), ready, ends)
+def _sh(text: str, ready: int = 1) -> Shape:
+    return Shape(("/bin/sh", "-c", text), ready)
 
 
-def _py(text: str, ready: int = 1, *, ends: bool = False) -> Shape:
-    return Shape((sys.executable, "-I", "-S", "-c", _PYTHON + text), ready, ends)
+def _py(text: str, ready: int = 1) -> Shape:
+    return Shape((sys.executable, "-I", "-S", "-c", _PYTHON + text), ready)
 
 
 def python(text: str) -> tuple[str, ...]:
@@ -67,7 +66,6 @@ SHAPES = {
     "deaf forks": _py("deaf(); [child(lambda: (ready(), sleep())) for _ in range(5)]; sleep()", 5),
     "setsid": _py("child(lambda: (os.setsid(), deaf(), ready(), sleep())); sleep()"),
     "daemon": _py("child(daemon); sleep()"),
-    "daemon of an ended step": _py("child(daemon); os.wait()", ends=True),
     "daemon without environment": _py(
         "child(lambda: (os.setsid(), child(lambda: (deaf(), ready(), "
         "os.execve('/bin/sleep', ['sleep', '1000'], {}))))); sleep()"

@@ -20,10 +20,8 @@ from bot.ports import Transaction
 from bot.run import Change, Run
 from store.database import Change as Write
 from store.database import Database
-from store.inline import InlineStore
 from store.schema import bring_up_to_date, version_of
 from store.writer import SqliteStore
-
 from tests.races.crew import Gate
 from tests.races.linear import Operation
 from tests.store.factories import TERMS, conductor, message
@@ -72,10 +70,12 @@ def look_then_swap(gate: Gate, file: Path, name: str, ids: Sequence[str]) -> dic
             gate()
             asked = "SELECT status, epoch FROM runs WHERE id = ?"
             status, epoch = connection.execute(asked, (run_id,)).fetchone()
-            time.sleep(0.001)
+            time.sleep(0.005)
             taken = epoch + 1 if status == "failed" else None
             if taken:
-                change = "UPDATE runs SET status = 'running', epoch = ?, changed_by = ? WHERE id = ?"
+                change = (
+                    "UPDATE runs SET status = 'running', epoch = ?, changed_by = ? WHERE id = ?"
+                )
                 connection.execute(change, (taken, f"cli:{name}", run_id))
             results[run_id] = taken
     return results
@@ -129,7 +129,6 @@ def one_verb(gate: Gate, file: Path, verb: str, ids: Sequence[str], seed: int) -
     """Do the same verb to each run, at nearly the same moment as the others do theirs."""
     chance = random.Random(seed)
     database = Database(file, TERMS)
-    store = InlineStore(database)
     rules = conductor(file.parent)
     runs = database.read(lambda tx: {run_id: tx.runs.get(run_id) for run_id in ids})
     done = []
@@ -140,8 +139,11 @@ def one_verb(gate: Gate, file: Path, verb: str, ids: Sequence[str], seed: int) -
         gate()
         time.sleep(chance.choice((0, 0, 0.001, 0.002, 0.004)))
         began = time.monotonic_ns()
-        result = asyncio.run(store.write(change))
-        done.append(Operation(verb, run_id, result, began, time.monotonic_ns()))
+        [result] = database.write([Write(change)])
+        ended = time.monotonic_ns()
+        if isinstance(result, Exception):
+            raise result
+        done.append(Operation(verb, run_id, result, began, ended))
     database.close()
     return done
 

@@ -5,22 +5,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from store.database import Database
 from store.schema import bring_up_to_date
-
 from tests.races.crew import Crew
 from tests.store.factories import TERMS
 
 
 @pytest.fixture(scope="package")
-def eight() -> Iterator[Crew]:
+def crew() -> Iterator[Crew]:
+    """Eight processes; a race may use fewer."""
     with Crew(8) as crew:
-        yield crew
-
-
-@pytest.fixture(scope="package")
-def four() -> Iterator[Crew]:
-    with Crew(4) as crew:
         yield crew
 
 

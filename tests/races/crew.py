@@ -3,12 +3,13 @@
 import multiprocessing
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from multiprocessing.synchronize import Barrier
+from multiprocessing.process import BaseProcess
 from typing import Any, Self
 
 _DEADLINE_SECONDS = 50
+_LOOK_AGAIN_SECONDS = 0.0005
 
 
 @dataclass(frozen=True)
@@ -18,68 +19,78 @@ class Raised:
     error: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class Gate:
     """Where all members wait for each other, so that what follows begins at one moment."""
 
-    barrier: Barrier
+    arrived: Any
+    size: int
+    passed: int = 0
 
     def __call__(self) -> None:
-        self.barrier.wait(_DEADLINE_SECONDS)
+        self.passed += 1
+        with self.arrived.get_lock():
+            self.arrived.value += 1
+        deadline = time.monotonic() + _DEADLINE_SECONDS
+        while self.arrived.value < self.passed * self.size:
+            if time.monotonic() > deadline:
+                raise TimeoutError("another member never came to the gate")
+            time.sleep(_LOOK_AGAIN_SECONDS)
 
 
-def _member(pipe: Connection, gate: Gate) -> None:
+def _member(pipe: Connection, arrived: Any) -> None:
     while (asked := pipe.recv()) is not None:
-        function, arguments = asked
+        function, size, arguments = asked
         try:
-            pipe.send(function(gate, *arguments))
+            pipe.send(function(Gate(arrived, size), *arguments))
         except Exception as error:  # noqa: BLE001 - the test judges it
             pipe.send(Raised(f"{type(error).__name__}: {error}"))
 
 
+@dataclass
 class Crew:
-    """Processes that wait for work; `together` gives each of them its own arguments."""
+    """Processes that wait for work; `together` gives each of them its own arguments.
 
-    def __init__(self, size: int) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._context = context
-        self._pipes: list[Connection] = []
-        self._processes = []
-        self._gate = Gate(context.Barrier(size))
-        for _ in range(size):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_member, args=(theirs, self._gate), daemon=True)
-            process.start()
-            self._pipes.append(ours)
-            self._processes.append(process)
+    They are forked from a server of their own, so nothing of the tests' process is open in them.
+    """
+
+    size: int
+    _members: list[tuple[BaseProcess, Connection]] = field(default_factory=list)
 
     def __enter__(self) -> Self:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["tests.races.callers"])
+        self._arrived = context.Value("L", 0)
+        for _ in range(self.size):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_member, args=(theirs, self._arrived), daemon=True)
+            process.start()
+            theirs.close()
+            self._members.append((process, ours))
         return self
 
     def __exit__(self, *_: object) -> None:
-        for pipe in self._pipes:
-            pipe.send(None)
-        for process in self._processes:
-            process.join(10)
+        for process, pipe in self._members:
             process.kill()
-
-    @property
-    def size(self) -> int:
-        return len(self._processes)
+            process.join()
+            pipe.close()
 
     def together(
-        self, function: Callable[..., Any], each: Sequence[tuple[Any, ...]], seconds: float = 600
+        self, function: Callable[..., Any], each: Sequence[tuple[Any, ...]], seconds: float = 3600
     ) -> list[Any]:
         """What the function returned in each process, one for each tuple of arguments.
 
-        It gets a gate before its arguments; at the gate every member must come by.
+        It gets a gate before its arguments; at the gate every one of these members must come by.
         """
-        assert len(each) == self.size
-        for pipe, arguments in zip(self._pipes, each, strict=True):
-            pipe.send((function, arguments))
+        members = self._members[: len(each)]
+        self._arrived.value = 0
+        for (_, pipe), arguments in zip(members, each, strict=True):
+            pipe.send((function, len(each), arguments))
         deadline = time.monotonic() + seconds
         results = []
-        for pipe in self._pipes:
+        for _, pipe in members:
             assert pipe.poll(max(0, deadline - time.monotonic())), "a member did not answer"
             results.append(pipe.recv())
+        raised = [result for result in results if isinstance(result, Raised)]
+        assert raised == []
         return results

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from store.database import Database
 from store.schema import bring_up_to_date
-
 from tests.store.factories import TERMS, Clock
 
 

@@ -10,19 +10,19 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import insert, select
+
+from adapters.worktrees import Worktrees
 from bot.access import Policy, Role
 from bot.commands import USAGES, House
 from bot.conduct import Conductor
 from bot.conversation import Author, Conversation, Door, Message
 from bot.ports import NewRun, Transaction
 from bot.run import Run, RunStatus, Step, Worktree
-from sqlalchemy import insert, select
 from store.database import Change, Database
 from store.rows import plan_json
 from store.tables import runs
 from store.transaction import Terms
-
-from adapters.worktrees import Worktrees
 
 LEASE_SECONDS = 60.0
 ORPHAN_SECONDS = 3 * 86400.0

@@ -1,6 +1,8 @@
 """Every transition in every state, and the edges of what can be resumed."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +11,17 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import insert
+from sqlalchemy.exc import IntegrityError
+
 from bot.conversation import Conversation
 from bot.ports import Transaction, WorktreeHeldError
 from bot.run import Change, Run, RunStatus, Step, Worktree
-from sqlalchemy import insert
-from sqlalchemy.exc import IntegrityError
 from store import schema
 from store.database import Database
 from store.tables import metadata, runs
 from store.transaction import Terms
 from store.transitions import TRANSITIONS, Verb
-
 from tests.store.factories import (
     BEGAN,
     CONVERSATION,
@@ -67,25 +69,16 @@ APPLY: Mapping[Verb, Apply] = {
     Verb.CANCEL: lambda tx, run, epoch: tx.claims.cancel(run.id, BEN, epoch),
     Verb.RELEASE: lambda tx, run, epoch: tx.claims.release(run.id, BEN, epoch),
     Verb.START: lambda tx, run, epoch: tx.work.start(run.id, epoch, "here:2:b"),
-    Verb.ATTEMPT: lambda tx, run, epoch: tx.work.attempt(at(run, epoch)),
-    Verb.STEP_DONE: lambda tx, run, epoch: tx.work.step_done(at(run, epoch), 0),
-    Verb.NOTICE: lambda tx, run, epoch: tx.work.notice(at(run, epoch), "look"),
-    Verb.PAUSE: lambda tx, run, epoch: tx.work.pause(at(run, epoch)),
-    Verb.COMPLETE: lambda tx, run, epoch: tx.work.complete(at(run, epoch)),
-    Verb.FAIL: lambda tx, run, epoch: tx.work.fail(at(run, epoch), "exit code 3", 3),
+    Verb.ATTEMPT: lambda tx, run, epoch: tx.work.attempt(replace(run, epoch=epoch)),
+    Verb.STEP_DONE: lambda tx, run, epoch: tx.work.step_done(replace(run, epoch=epoch), 0),
+    Verb.NOTICE: lambda tx, run, epoch: tx.work.notice(replace(run, epoch=epoch), "look"),
+    Verb.PAUSE: lambda tx, run, epoch: tx.work.pause(replace(run, epoch=epoch)),
+    Verb.COMPLETE: lambda tx, run, epoch: tx.work.complete(replace(run, epoch=epoch)),
+    Verb.FAIL: lambda tx, run, epoch: tx.work.fail(replace(run, epoch=epoch), "exit code 3", 3),
     Verb.STOPPED: lambda tx, run, epoch: tx.work.stopped(run.id, epoch),
     Verb.UNPROVEN: lambda tx, run, epoch: tx.work.unproven(run.id, epoch, "not gone"),
-    Verb.LOST: lambda tx, run, epoch: tx.work.lost(at(run, epoch)),
+    Verb.LOST: lambda tx, run, epoch: tx.work.lost(replace(run, epoch=epoch)),
 }
-
-
-def at(run: Run, epoch: int) -> Run:
-    return run if run.epoch == epoch else _with_epoch(run, epoch)
-
-
-def _with_epoch(run: Run, epoch: int) -> Run:
-    fields = {name: getattr(run, name) for name in Run.__dataclass_fields__}
-    return Run(**{**fields, "epoch": epoch})
 
 
 def carry_out(database: Database, verb: Verb, run_id: str, epoch: int | None = None) -> Run | None:
@@ -94,6 +87,16 @@ def carry_out(database: Database, verb: Verb, run_id: str, epoch: int | None = N
     done = write(database, lambda tx: APPLY[verb](tx, run, used))
     assert done is None or isinstance(done, Run)
     return done
+
+
+_free = {"held_host": None, "held_path": None}
+_active = {"last_activity_at": BEGAN}
+_changed_by_ben = {"changed_by": BEN.actor, "changed_door": BEN.door, "changed_at": BEGAN}
+
+
+def _by_worker(was: Mapping[str, Any]) -> dict[str, Any]:
+    actor = f"worker:{was['worker']}"
+    return {"changed_by": actor, "changed_door": "worker", "changed_at": BEGAN}
 
 
 WRITES: Mapping[Verb, Callable[[dict[str, Any]], dict[str, Any]]] = {
@@ -141,15 +144,6 @@ WRITES: Mapping[Verb, Callable[[dict[str, Any]], dict[str, Any]]] = {
     Verb.LOST: lambda _was: {"lost_at": BEGAN},
 }
 """What each transition writes beside `version`; everything else must stay as it was."""
-
-_free = {"held_host": None, "held_path": None}
-_active = {"last_activity_at": BEGAN}
-_changed_by_ben = {"changed_by": BEN.actor, "changed_door": BEN.door, "changed_at": BEGAN}
-
-
-def _by_worker(was: Mapping[str, Any]) -> dict[str, Any]:
-    actor = f"worker:{was['worker']}"
-    return {"changed_by": actor, "changed_door": "worker", "changed_at": BEGAN}
 
 
 def test_the_tables_here_know_every_transition() -> None:
@@ -316,9 +310,9 @@ def test_a_button_drawn_at_one_gate_cannot_pass_the_next(database: Database) -> 
     gates = (Step(name="one", gate="One?"), Step(name="two", gate="Two?"))
     write(
         database,
-        lambda tx: tx.claims.insert(_with_steps(new_run("gateruns", "g"), gates), BEN, "w"),
+        lambda tx: tx.claims.insert(replace(new_run("gateruns", "g"), steps=gates), BEN, "w"),
     )
-    drawn = write(database, lambda tx: tx.work.pause(tx.runs.get("gateruns")))
+    drawn = write(database, lambda tx: tx.work.pause(get(database, "gateruns")))
     assert (drawn.step.name, drawn.epoch) == ("one", 1)
     passed = write(database, lambda tx: tx.claims.resume("gateruns", BEN, drawn.epoch, "w"))
     assert passed.step.name == "two"
@@ -327,12 +321,6 @@ def test_a_button_drawn_at_one_gate_cannot_pass_the_next(database: Database) -> 
         assert carry_out(database, verb, "gateruns", drawn.epoch) is None
     assert get(database, "gateruns") == again
     assert write(database, lambda tx: tx.claims.resume("gateruns", BEN, again.epoch, None))
-
-
-def _with_steps(new: Any, steps: tuple[Step, ...]) -> Any:
-    return type(new)(
-        **{n: getattr(new, n) for n in type(new).__dataclass_fields__ if n != "steps"}, steps=steps
-    )
 
 
 # --- worktrees and claim numbers -----------------------------------------------------------------
@@ -374,14 +362,19 @@ def test_a_run_that_holds_nothing_stands_in_nobodys_way(database: Database, stat
     assert swapped(database, waits)
 
 
+def _fail(tx: Transaction, run: Run) -> Run | None:
+    return tx.work.fail(run, "no", 1)
+
+
 def test_claim_numbers_rise_across_runs(database: Database) -> None:
     write(database, lambda tx: tx.claims.insert(new_run("first111", "a"), BEN, None))
     write(database, lambda tx: tx.claims.insert(new_run("second11", "b"), BEN, "w"))
-    write(database, lambda tx: tx.work.fail(tx.runs.get("second11"), "no", 1))
+    second = get(database, "second11")
+    write(database, lambda tx: tx.work.fail(second, "no", 1))
     claims = [get(database, run_id).claim for run_id in ("first111", "second11")]
     for _ in range(3):
         run = write(database, lambda tx: tx.claims.resume("second11", BEN, None, "w"))
-        write(database, lambda tx, run=run: tx.work.fail(run, "no", 1))
+        write(database, partial(_fail, run=run))
         claims.append(run.claim)
     assert claims == sorted(set(claims))
 

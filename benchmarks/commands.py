@@ -1,0 +1,119 @@
+"""Durable commands a second: delivery, look-up, swap, event and answer in one commit."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from benchmarks import house
+from benchmarks.figures import Effort, Figure, Pair, interleaved
+from benchmarks.raw import Statement, catching, raw_commands
+from bot.conduct import Conductor
+from bot.conversation import Invocation
+from bot.outcome import Answer, Word
+from store.database import Change, Database
+from store.writer import SqliteStore
+
+CALLERS = (1, 16, 64)
+_RUNS = 12_000
+_CAUGHT = "zzzzzzzz"
+
+CarryOut = Callable[[str], Awaitable[None]]
+
+
+def _resume(name: str) -> Invocation:
+    said = house.message("resume", f"api:{name}", f"api:bench:{name}")
+    return Invocation("resume", "", said)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ours:
+    """The store, and the rules of the house."""
+
+    store: SqliteStore
+    conductor: Conductor
+
+    async def carry_out(self, name: str) -> None:
+        """One command about the run of this name."""
+        asked = _resume(name)
+        change: partial[Answer] = partial(self.conductor.change, invocation=asked)
+        answer = await self.store.write(change, delivery=asked.message.delivery)
+        assert answer.word is Word.RESUMED, answer.reply
+
+
+def caught_command(database: Database, conductor: Conductor) -> list[Statement]:
+    """The statements of one command."""
+    asked = _resume(_CAUGHT)
+    change = Change(partial(conductor.change, invocation=asked), asked.message.delivery)
+    with catching(database) as statements:
+        (answer,) = database.write([change])
+    assert answer.word is Word.RESUMED, answer
+    return statements
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """So many callers at once, each on runs of its own."""
+
+    callers: int
+    seconds: float
+
+    async def rate(self, database: Database, carry_out: CarryOut) -> float:
+        """Commands a second, every one of which won."""
+        house.restore(database)
+        names = iter([house.run_name(number) for number in range(_RUNS)])
+        done = 0
+        begun = time.perf_counter()
+
+        async def call() -> None:
+            nonlocal done
+            for name in names:
+                await carry_out(name)
+                done += 1
+                if time.perf_counter() - begun >= self.seconds:
+                    return
+
+        await asyncio.gather(*(call() for _ in range(self.callers)))
+        return done / (time.perf_counter() - begun)
+
+
+async def _measured(effort: Effort) -> Iterator[tuple[int, Pair]]:
+    folder = effort.place("commands")
+    conductor = house.conductor_in(folder)
+    (folder / "raw").mkdir()
+    database = house.database_in(folder)
+    names = [_CAUGHT, *range(_RUNS)]
+    house.fill(database, (house.run_row(n, f"api:{_name(n)}") for n in names))
+    statements = caught_command(database, conductor)
+    shutil.copy(database.file, folder / "raw")
+    raw_database = house.database_in(folder / "raw")
+    store = SqliteStore(database)
+    store.start()
+    pairs = []
+    async with raw_commands(raw_database.file, statements, _CAUGHT) as carry_out_raw:
+        for callers in CALLERS:
+            load = _Load(callers, effort.seconds)
+            ours = partial(load.rate, database, _Ours(store, conductor).carry_out)
+            raw = partial(load.rate, raw_database, carry_out_raw)
+            pairs.append((callers, await interleaved(effort.rounds, ours, raw)))
+    await store.close()
+    raw_database.close()
+    return iter(pairs)
+
+
+def _name(number: int | str) -> str:
+    return number if isinstance(number, str) else house.run_name(number)
+
+
+def measure(effort: Effort) -> Iterator[Figure]:
+    """The store beside bare aiosqlite with the same statements."""
+    for callers, pair in asyncio.run(_measured(effort)):
+        yield Figure(
+            name=f"command_{callers}",
+            value=pair.ours,
+            unit="commands/s",
+            ratio=pair.ratio,
+            of=f"raw aiosqlite, {pair.other:.0f} commands/s",
+        )
