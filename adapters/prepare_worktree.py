@@ -105,14 +105,9 @@ class Git:
         # Files, since a pipe would be kept open by whatever a hook leaves running.
         with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
             command = ["git", "-C", str(self.directory), *arguments]
-            code = subprocess.run(
-                command,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=errors,
-                check=False,
-            ).returncode
+            code = subprocess.call(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=errors
+            )
             return subprocess.CompletedProcess(command, code, _text(output), _text(errors))
 
 
@@ -146,12 +141,8 @@ def _arguments() -> tuple[Wish, Path]:
     for name in ("repository", "base", "branch", "path", "result"):
         parser.add_argument(f"--{name}", required=True)
     given = parser.parse_args()
-    wish = Wish(
-        repository=Path(given.repository),
-        base=given.base,
-        branch=given.branch,
-        path=Path(given.path),
-    )
+    repository, path = Path(given.repository), Path(given.path)
+    wish = Wish(repository=repository, base=given.base, branch=given.branch, path=path)
     return wish, Path(given.result)
 
 
@@ -161,12 +152,10 @@ def _outcome(prepare: Callable[[], None]) -> str | None:
         prepare()
     except RefusedError as refused:
         return str(refused)
-    except FileNotFoundError as error:
-        if error.filename == "git":
+    except (GitError, OSError) as error:
+        if isinstance(error, FileNotFoundError) and error.filename == "git":
             return "Git is not installed on this host."
-        traceback.print_exc()
-    except (GitError, OSError):
-        traceback.print_exc()
+        traceback.print_exc(file=sys.stdout)
     else:
         return None
     return "Git could not prepare the worktree; the run's log says why."
@@ -179,10 +168,9 @@ def _patiently(wish: Wish, notices: list[str]) -> None:
         try:
             _prepare(wish, notices)
         except GitError as error:
-            if refusal := _refusal(wish, str(error)):
-                raise refusal from error
-            if time.monotonic() > until:
-                raise _locked_out(wish, str(error)) or error from error
+            last = time.monotonic() > until
+            if (refusal := _refusal(wish, str(error), last=last)) or last:
+                raise refusal or error from error
             _mend(wish)
             time.sleep(_PAUSE_SECONDS)
         else:
@@ -201,8 +189,8 @@ def _mend(wish: Wish) -> None:
                     link.write_text("../..\n")
 
 
-def _refusal(wish: Wish, words: str) -> RefusedError | None:
-    """What stands behind these words of git, where trying again does not help."""
+def _refusal(wish: Wish, words: str, *, last: bool) -> RefusedError | None:
+    """What stands behind these words of git, if trying again does not help, or is over."""
     if _ELSEWHERE.search(words):
         return _checked_out_elsewhere(wish, "another worktree")
     if "dubious ownership" in words:
@@ -215,16 +203,12 @@ def _refusal(wish: Wish, words: str) -> RefusedError | None:
             f"Branch `{wish.branch}` cannot be made: there is a branch whose name is the first "
             "part of it, or begins with it and a slash."
         )
+    if last and (lock := _LOCK.search(words)):
+        return RefusedError(
+            f"Git's lock file `{lock[1]}` is in the way. If no git command is running in the "
+            f"repository `{wish.repository.name}`, delete it, then resume."
+        )
     return None
-
-
-def _locked_out(wish: Wish, words: str) -> RefusedError | None:
-    """The same for a lock that was still there after all the trying."""
-    lock = _LOCK.search(words)
-    return lock and RefusedError(
-        f"Git's lock file `{lock[1]}` is in the way. If no git command is running in the "
-        f"repository `{wish.repository.name}`, delete it, then resume."
-    )
 
 
 def _checked_out_elsewhere(wish: Wish, where: str) -> RefusedError:
@@ -342,7 +326,7 @@ def _discard(wish: Wish, git: Git, here: Entry, notices: list[str]) -> None:
     """Has git forget the worktree; throws away only what an unfinished `worktree add` made."""
     if here.locked == _HALF_MADE:
         shutil.rmtree(wish.path, ignore_errors=True)
-    elif here.locked is not None:
+    elif here.locked:
         raise RefusedError(
             f"The worktree of branch `{wish.branch}` is damaged, and someone locked it by hand. "
             "Unlock it with `git worktree unlock`, then resume."

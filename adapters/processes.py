@@ -15,6 +15,8 @@ from bot.supervision import Ending, EndingKind, Order
 _SCRIPT = Path(__file__).with_name("supervisor") / "__main__.py"
 _CLEANINGS = 3
 _REAP_SECONDS = 0.002
+_FAREWELL_SECONDS = 2.0
+_LONGEST_ANSWER_BYTES = 1 << 20
 # What a Python may need to start; nothing else of the worker's environment, and no secret.
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR")
 
@@ -100,7 +102,7 @@ class _Supervisor:
     async def started(cls, order: Order) -> "_Supervisor":
         """Raises OSError. Awaits nothing once there is a process, so none can be forgotten."""
         loop = asyncio.get_running_loop()
-        answers = asyncio.StreamReader()
+        answers = asyncio.StreamReader(limit=_LONGEST_ANSWER_BYTES)
         with ExitStack() as theirs, ExitStack() as mine:
             hears, asks = _pipe(reader=theirs, writer=mine)
             listens, tells = _pipe(reader=mine, writer=theirs)
@@ -119,18 +121,29 @@ class _Supervisor:
             self._words.write(b"stop\n")
 
     async def told(self) -> Ending | None:
-        """Waits for the end of the supervisor; what it told of the order's, if it told."""
+        """Waits until the supervisor tells how the order ended; None if it dies before."""
+        ending = None
         try:
-            said = await self._answers.read()
-            while self._process.poll() is None:  # noqa: ASYNC110 - it tells nobody but poll
-                await asyncio.sleep(_REAP_SECONDS)
+            while ending is None and (line := await self._answers.readline()):
+                ending = _ending(line)
+            await self._reaped()
         finally:
             self._words.close()
         with suppress(OSError):
             complaints = _complaints_path(self._order)
             if complaints.stat().st_size == 0:
                 complaints.unlink()
-        return _ending(said)
+        return ending
+
+    async def _reaped(self) -> None:
+        """All is told or lost by now, so one that does not end at once is only in the way."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL_SECONDS):
+                while self._process.poll() is None:  # noqa: ASYNC110 - it tells nobody but poll
+                    await asyncio.sleep(_REAP_SECONDS)
+                return
+        self._process.kill()
+        self._process.wait()
 
 
 def _pipe(*, reader: ExitStack, writer: ExitStack) -> tuple[IO[bytes], IO[bytes]]:
@@ -174,12 +187,14 @@ def _line(order: Order) -> bytes:
     return json.dumps({**values, "env": dict(order.env), **paths}).encode() + b"\n"
 
 
-def _ending(said: bytes) -> Ending | None:
-    """What the last line says, if it says how it ended."""
-    for line in said.splitlines():
+def _ending(line: bytes) -> Ending | None:
+    """What this line of a supervisor says, if it says how the order ended."""
+    try:
         told = json.loads(line)
-        if told.pop("event") == "ended":
-            told["kind"] = EndingKind(told["kind"])
-            told["survivors"] = tuple(told["survivors"])
-            return Ending(**told)
-    return None
+    except ValueError:  # it was killed while it spoke
+        return None
+    if told.pop("event") != "ended":
+        return None
+    told["kind"] = EndingKind(told["kind"])
+    told["survivors"] = tuple(told["survivors"])
+    return Ending(**told)

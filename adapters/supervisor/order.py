@@ -45,7 +45,16 @@ def marks(run: str, epoch: int) -> dict[str, str]:
 
 def parsed(line: bytes) -> Order:
     """The order on this line. Raises ValueError or TypeError if it is none."""
-    return Order(**json.loads(line))
+    order = Order(**json.loads(line))
+    timeout = order.timeout_seconds
+    return order._replace(
+        epoch=int(order.epoch),
+        claim=int(order.claim),
+        command=None if order.command is None else [str(word) for word in order.command],
+        env={str(name): str(value) for name, value in dict(order.env).items()},
+        grace_seconds=float(order.grace_seconds),
+        timeout_seconds=None if timeout is None else float(timeout),
+    )
 
 
 def bound(grace_seconds: float) -> float:

@@ -39,9 +39,9 @@ class Tree(NamedTuple):
     epoch: int
     boot: str
     grace_seconds: float
-    guard: Identity | None
     supervisor: Identity
     child: Identity
+    guard: Identity | None = None
 
 
 class Record(NamedTuple):
@@ -158,9 +158,9 @@ def _tree(content: Mapping[str, Any]) -> Tree:
         epoch=int(content["epoch"]),
         boot=str(content["boot"]),
         grace_seconds=float(content["grace_seconds"]),
-        guard=_identity(content["guard"]) if content["guard"] else None,
         supervisor=_identity(content["supervisor"]),
         child=_identity(content["child"]),
+        guard=_identity(content["guard"]) if content["guard"] else None,
     )
 
 

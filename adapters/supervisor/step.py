@@ -172,9 +172,9 @@ def _tree(order: Order, guard: Identity | None, child: int) -> Tree:
         epoch=order.epoch,
         boot=boot(),
         grace_seconds=order.grace_seconds,
-        guard=guard,
         supervisor=supervisor.identity,
         child=first.identity,
+        guard=guard,
     )
 
 

@@ -1,10 +1,12 @@
 """Fixtures of the adapters' tests."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.adapters.houses import House
 from tests.adapters.steps import Steps
 
 
@@ -17,3 +19,21 @@ def steps(tmp_path: Path) -> Iterator[Steps]:
     finally:
         left = steps.end()
     assert left == []
+
+
+@pytest.fixture
+def own_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Git without the settings of whoever runs the tests."""
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
+    for who in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{who}_NAME", "Somebody")
+        monkeypatch.setenv(f"GIT_{who}_EMAIL", "somebody@example.org")
+
+
+@pytest.fixture
+def house(tmp_path: Path, own_git: None) -> House:
+    """A repository with one commit, of which there is no worktree yet."""
+    return House(tmp_path.resolve())

@@ -89,7 +89,8 @@ SHAPES = {
     ),
     "wide": _py("[child(lambda: (deaf(), ready(), sleep())) for _ in range(60)]; sleep()", 60),
     "no reaping": _py(
-        "deaf(); [child(lambda: None) for _ in range(20)]; child(lambda: (ready(), sleep())); sleep()"
+        "deaf(); [child(lambda: None) for _ in range(20)]\n"
+        "child(lambda: (ready(), sleep())); sleep()"
     ),
     "first thread ended": _py(
         "threading.Thread(target=lambda: (ready(), sleep())).start(); deaf()\n"

@@ -1,5 +1,6 @@
 """Real steps in a directory of their own, and an independent look at what lives of them."""
 
+import json
 import os
 import secrets
 import signal
@@ -19,7 +20,7 @@ from bot.supervision import Ending, Order
 from tests.adapters import worker
 
 PATIENCE_SECONDS = 20.0
-GRACE_SECONDS = 0.4
+GRACE_SECONDS = 0.2  # a step counts as not gone after a second, so this leaves most of it
 _ROOT = Path(__file__).parents[2]
 T = TypeVar("T")
 
@@ -144,7 +145,12 @@ class Steps:
                 each.send_signal(signal.SIGKILL)
         return left
 
+    def supervisor(self) -> psutil.Process:
+        """The process that supervises the step under way, as its record says."""
+        (tree,) = json.loads(self.lock.read_bytes())["trees"]
+        return psutil.Process(tree["supervisor"]["pid"])
 
-def supervisor_of(supervised: Supervised) -> psutil.Process:
-    """The process that supervises this."""
+
+def guard_of(supervised: Supervised) -> psutil.Process:
+    """The process that the worker started: the supervisor, and later the guard over it."""
     return psutil.Process(supervised._supervisor._process.pid)

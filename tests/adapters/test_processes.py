@@ -6,34 +6,36 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 import psutil
 import pytest
 
-from adapters.processes import supervise
+from adapters import supervisor
+from adapters.processes import Supervised
 from adapters.supervisor.living import Identity, boot, find, from_proc, from_psutil
 from adapters.supervisor.record import LockFile, Record, Tree
 from bot.supervision import Ending, EndingKind
 from tests.adapters.shapes import SHAPES
-from tests.adapters.steps import PATIENCE_SECONDS, Steps, is_alive, process, supervisor_of, until
+from tests.adapters.steps import PATIENCE_SECONDS, Steps, guard_of, is_alive, process, until
 
+SUPERVISOR = Path(supervisor.__file__).with_name("__main__.py")
 LINUX = sys.platform == "linux"
 ROUNDS = [pytest.param(4, id="short"), pytest.param(100, id="long", marks=pytest.mark.soak)]
 LONGEST_LIFE_SECONDS = 0.2  # a supervisor needs less to start its step
+MARKLESS = ["daemon without environment", "daemon without descriptors"]
 # What is found again without a supervisor: by its group, login session, parents or marks.
 FINDABLE = [
-    "plain",
     "deaf forks",
-    "daemon",
     "three daemons and a hangup",
     "job control",
     "stopped below",
     "deep",
-    "no reaping",
 ]
 
 
@@ -101,20 +103,42 @@ async def test_stopped_worker_does_not_hold_up_its_step(steps: Steps) -> None:
     until(steps.gone)
 
 
-@pytest.mark.parametrize("name", FINDABLE)
-async def test_lost_supervisor_leaves_nothing(steps: Steps, name: str) -> None:
+def _kill(step: Supervised, steps: Steps, killed: str) -> None:
+    """SIGKILL for the processes of this name."""
+    victims = {"guard": [guard_of(step)], "supervisor": [steps.supervisor()]}
+    victims["both"] = [*victims["guard"], *victims["supervisor"]]
+    for victim in victims[killed]:
+        victim.suspend()  # so that none of them learns of the other's end
+    for victim in victims[killed]:
+        victim.kill()
+
+
+@pytest.mark.skipif(not LINUX, reason="a guard needs a system that lets it adopt orphans")
+@pytest.mark.parametrize("killed", ["guard", "supervisor"])
+@pytest.mark.parametrize("name", ["deaf forks", "stopped below", "deep", *MARKLESS])
+async def test_lost_supervisor_leaves_nothing(steps: Steps, name: str, killed: str) -> None:
     step = await steps.begin(*SHAPES[name].command)
     steps.ready(SHAPES[name].ready)
-    supervisor_of(step).kill()
+    _kill(step, steps, killed)
     assert await step.ending() == Ending(kind=EndingKind.LOST)
     assert steps.gone()
 
 
-async def test_stop_is_remembered_when_the_supervisor_is_lost(steps: Steps) -> None:
-    step = await steps.begin(*SHAPES["deaf"].command, grace_seconds=PATIENCE_SECONDS)
+@pytest.mark.parametrize("name", FINDABLE)
+async def test_lost_supervisor_and_guard_leave_nothing(steps: Steps, name: str) -> None:
+    step = await steps.begin(*SHAPES[name].command)
+    steps.ready(SHAPES[name].ready)
+    _kill(step, steps, "both")
+    assert await step.ending() == Ending(kind=EndingKind.LOST)
+    assert steps.gone()
+
+
+@pytest.mark.parametrize("killed", ["guard", "supervisor", "both"])
+async def test_stop_is_remembered_when_the_supervisor_is_lost(steps: Steps, killed: str) -> None:
+    step = await steps.begin(*SHAPES["deaf"].command, grace_seconds=1)
     steps.ready()
     step.stop()
-    supervisor_of(step).kill()
+    _kill(step, steps, killed)
     ending = await step.ending()
     assert (ending.kind, ending.stopped) == (EndingKind.LOST, True)
 
@@ -125,26 +149,17 @@ async def test_supervisor_killed_at_any_moment_leaves_nothing(steps: Steps, roun
     for number in range(rounds):
         step = await steps.begin(*SHAPES["deaf forks"].command, claim=2 * number + 1)
         await asyncio.sleep(chance.uniform(0, LONGEST_LIFE_SECONDS))
-        supervisor_of(step).kill()
+        guard = guard_of(step)
+        below = guard.children()  # the supervisor, or none yet
+        victims = chance.choice([[guard], below or [guard], [guard, *below]])
+        for victim in victims:
+            victim.kill()
         assert (await step.ending()).kind is EndingKind.LOST
         assert steps.gone()
         assert (await steps.shell("exit 0", claim=2 * number + 2)).exit_code == 0
 
 
-async def test_lost_supervisor_of_an_older_claim_is_superseded(steps: Steps) -> None:
-    step = await steps.begin_shell("echo ready; exec sleep 1000")
-    steps.ready()
-    supervisor = supervisor_of(step)
-    supervisor.suspend()
-    newer = await steps.begin_shell("exit 0", claim=2)
-    supervisor.kill()
-    assert (await newer.ending()).kind is EndingKind.EXITED
-    assert (await step.ending()).kind is EndingKind.SUPERSEDED
-
-
-async def test_no_supervisor_can_be_started(
-    steps: Steps, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_no_supervisor_can_be_started(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", str(steps.cwd / "missing"))
     with pytest.raises(FileNotFoundError):
         await steps.begin_shell("echo never")
@@ -224,11 +239,15 @@ async def test_newer_claim_stops_a_living_older_one_before_it_starts(steps: Step
     assert steps.gone()
 
 
-@pytest.mark.parametrize("name", ["plain", "deaf forks", "three daemons and a hangup"])
-async def test_newer_claim_takes_over_from_a_stopped_supervisor(steps: Steps, name: str) -> None:
+@pytest.mark.parametrize("stopped", [("guard",), ("supervisor",), ("guard", "supervisor")])
+@pytest.mark.parametrize("name", ["plain", "three daemons and a hangup"])
+async def test_newer_claim_takes_over_from_a_stopped_supervisor(
+    steps: Steps, name: str, stopped: tuple[str, ...]
+) -> None:
     older = await steps.begin(*SHAPES[name].command)
     steps.ready(SHAPES[name].ready)
-    supervisor_of(older).suspend()
+    for each in stopped:
+        (guard_of(older) if each == "guard" else steps.supervisor()).suspend()
     assert (await steps.clean(claim=2)).kind is EndingKind.CLEAN
     assert steps.gone()
     assert (await older.ending()).kind in {EndingKind.EXITED, EndingKind.SUPERSEDED}
@@ -239,14 +258,15 @@ async def test_newer_claim_takes_over_from_a_supervisor_stopped_again_and_again(
 ) -> None:
     older = await steps.begin(*SHAPES["deaf forks"].command)
     steps.ready(5)
-    supervisor = supervisor_of(older)
+    frozen = steps.supervisor()
     cleaning = asyncio.create_task(steps.clean(claim=2))
-    while not cleaning.done() and is_alive(supervisor.pid):
-        supervisor.suspend()
-        await asyncio.sleep(0.001)
+    with suppress(psutil.NoSuchProcess):
+        while not cleaning.done():
+            frozen.suspend()
+            await asyncio.sleep(0.001)
     assert (await cleaning).kind is EndingKind.CLEAN
     assert steps.gone()
-    await older.ending()
+    assert (await older.ending()).kind in {EndingKind.LOST, EndingKind.SUPERSEDED}
 
 
 async def test_closing_the_claim_of_a_living_step_stops_it(steps: Steps) -> None:
@@ -288,6 +308,7 @@ def _tree(steps: Steps, pid: int) -> Tree:
         epoch=1,
         boot=boot(),
         grace_seconds=0.2,
+        guard=found.identity,
         supervisor=found.identity,
         child=found.identity,
     )
@@ -299,10 +320,12 @@ def _younger(identity: Identity) -> Identity:
 
 FALSE: dict[str, Callable[[Tree], Tree]] = {
     "wrong start": lambda tree: tree._replace(
-        supervisor=_younger(tree.supervisor), child=_younger(tree.child)
+        guard=_younger(tree.supervisor),
+        supervisor=_younger(tree.supervisor),
+        child=_younger(tree.child),
     ),
-    "wrong start of the child": lambda tree: tree._replace(
-        supervisor=Identity(tree.supervisor.pid, 1), child=_younger(tree.child)
+    "wrong start, no guard": lambda tree: tree._replace(
+        guard=None, supervisor=_younger(tree.supervisor), child=_younger(tree.child)
     ),
     "other boot": lambda tree: tree._replace(boot="00000000-0000-0000-0000-000000000000"),
 }
@@ -357,8 +380,7 @@ async def test_supervisor_that_cannot_be_seen_keeps_the_worktree(steps: Steps) -
     assert steps.written() == "next\n"
 
 
-async def test_deleted_record_supersedes(steps: Steps) -> None:
-    """Whoever deletes the record says that the worktree is free; a newer claim may be at work."""
+async def test_deleted_record_does_not_hold_up_the_end(steps: Steps) -> None:
     step = await steps.begin_shell("echo ready; exec sleep 1000")
     steps.ready()
     steps.lock.unlink()
@@ -367,10 +389,21 @@ async def test_deleted_record_supersedes(steps: Steps) -> None:
     assert (await steps.shell("exit 0", claim=2)).kind is EndingKind.EXITED
 
 
-async def test_order_that_cannot_be_understood_starts_nothing(steps: Steps) -> None:
-    step = await supervise(steps.order(["/bin/echo", "never"], grace_seconds=None))
-    assert (await step.ending()).kind is EndingKind.ERROR
-    assert steps.written() == ""
+@pytest.mark.parametrize("line", [b"", b"{", b"[]", b"{}", b'{"lock": "x"}', b"\xff"])
+def test_order_that_cannot_be_understood_starts_nothing(line: bytes) -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", SUPERVISOR], input=line + b"\n", capture_output=True, check=False
+    )
+    told = json.loads(done.stdout)
+    assert (told["event"], told["kind"]) == ("ended", "error")
+    assert told["reason"] == "The order could not be understood."
+
+
+def test_worker_that_ends_before_its_order_is_whole() -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", SUPERVISOR], input=b'{"lock"', capture_output=True, check=False
+    )
+    assert (done.stdout, done.stderr, done.returncode) == (b"", b"", 0)
 
 
 # How processes are found
@@ -402,5 +435,3 @@ async def test_odd_process_name_is_understood(steps: Steps) -> None:
         found = find(one.pid)
         assert found is not None
         assert (found.parent, found.alive) == (os.getpid(), True)
-
-

@@ -9,7 +9,7 @@ import pytest
 
 from bot.supervision import Ending, EndingKind
 from tests.adapters.shapes import SHAPES, Shape, python
-from tests.adapters.steps import GRACE_SECONDS, PATIENCE_SECONDS, Steps, supervisor_of, until
+from tests.adapters.steps import GRACE_SECONDS, PATIENCE_SECONDS, Steps, guard_of, until
 
 LINUX = sys.platform == "linux"
 GONE_SECONDS = GRACE_SECONDS + 2
@@ -65,9 +65,9 @@ async def test_supervisor_shows_no_argument_and_gets_no_secret(
     monkeypatch.setenv("SECRET", "of the worker")
     step = await steps.begin_shell("echo ready; exec sleep 1000")
     steps.ready()
-    supervisor = supervisor_of(step)
-    assert "SECRET" not in supervisor.environ()
-    assert steps.run not in " ".join(supervisor.cmdline())
+    for process in (guard_of(step), steps.supervisor()):
+        assert "SECRET" not in process.environ()
+        assert steps.run not in " ".join(process.cmdline())
     step.stop()
     await step.ending()
 
@@ -220,18 +220,19 @@ async def test_stubborn_tree_is_stopped_every_time(tmp_path: Path, shape: Shape)
         assert left == []
 
 
-@pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-async def test_supervisor_obeys_sigterm_and_no_terminal(
-    steps: Steps, signal_: signal.Signals
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("receiver", ["guard", "supervisor"])
+async def test_sigterm_stops_and_a_terminal_does_not(
+    steps: Steps, number: signal.Signals, receiver: str
 ) -> None:
     step = await steps.begin_shell("echo ready; while [ ! -e go ]; do sleep 0.01; done")
     steps.ready()
-    supervisor_of(step).send_signal(signal_)
-    if signal_ is not signal.SIGTERM:
+    (guard_of(step) if receiver == "guard" else steps.supervisor()).send_signal(number)
+    stops = number is signal.SIGTERM
+    if not stops:
         (steps.cwd / "go").touch()
-    ending = await step.ending()
-    code = -signal.SIGTERM if signal_ is signal.SIGTERM else 0
-    assert (ending.exit_code, ending.stopped) == (code, signal_ is signal.SIGTERM)
+    code = -signal.SIGTERM if stops else 0
+    assert await step.ending() == Ending(kind=EndingKind.EXITED, exit_code=code, stopped=stops)
 
 
 ELSEWHERE = """
