@@ -37,18 +37,17 @@ def _within(statement: Select[Any], tenant: str | None) -> Select[Any]:
 @lru_cache(maxsize=64)
 def _candidates(statuses: tuple[RunStatus, ...], *, only_resumable: bool, thread: bool) -> Any:  # noqa: ANN401 - a compound select has no narrower public type
     """One arm per status, each read in the order of its index, so that no arm sorts."""
+    within = (runs.c.conversation if thread else runs.c.channel) == bindparam("place")
 
     def arm(status: RunStatus) -> Select[Any]:
         statement = (
             select(runs.c.id)
-            .where(runs.c.channel == bindparam("channel"), runs.c.status == bindparam(status))
+            .where(within, runs.c.status == bindparam(status))
             .order_by(runs.c.changed_at.desc())
             .limit(_MOST)
         )
         if only_resumable:
             statement = statement.where(resumable)
-        if thread:
-            statement = statement.where(runs.c.conversation == bindparam("conversation"))
         return statement
 
     arms = [select(arm(status).subquery()) for status in statuses]
@@ -99,7 +98,7 @@ class RunLooks:
             tuple(statuses), only_resumable=resumable, thread=conversation.is_thread
         )
         values: dict[str, object] = {str(status): str(status) for status in statuses}
-        values |= {"channel": conversation.channel, "conversation": conversation.key}
+        values["place"] = conversation.key
         found = self._many(statement, **values)
         return sorted(found, key=lambda run: run.changed.at, reverse=True)[:_MOST]
 

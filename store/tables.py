@@ -69,6 +69,8 @@ runs = Table(
     Index("ix_runs_claim", "claim"),
     # Candidates of a conversation, by status, newest change first.
     Index("ix_runs_channel_status_changed", "channel", "status", "changed_at"),
+    # The same for one thread of a conversation.
+    Index("ix_runs_conversation_status_changed", "conversation", "status", "changed_at"),
     # `runs`: newest first.
     Index("ix_runs_created", "created_at"),
     # A worker's survey: its own claims, those to start, those to clean up, expired leases.

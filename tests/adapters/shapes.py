@@ -26,7 +26,11 @@ def child(work):
             os._exit(0)
     return pid
 
+END = time.time() + 60
+
 def tick():
+    if time.time() > END:
+        os._exit(0)  # whatever became of the test: nobody else catches these
     ticks = os.open("ticks", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.write(ticks, b".")
     os.close(ticks)

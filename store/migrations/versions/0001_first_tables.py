@@ -100,6 +100,12 @@ def upgrade() -> None:
         "ix_runs_channel_status_changed", "runs", ["channel", "status", "changed_at"], unique=False
     )
     op.create_index("ix_runs_claim", "runs", ["claim"], unique=False)
+    op.create_index(
+        "ix_runs_conversation_status_changed",
+        "runs",
+        ["conversation", "status", "changed_at"],
+        unique=False,
+    )
     op.create_index("ix_runs_created", "runs", ["created_at"], unique=False)
     op.create_index(
         "ix_runs_leased",
