@@ -52,8 +52,9 @@ async def test_what_cannot_be_killed_is_told_and_stays_in_the_record(steps: Step
 async def test_claim_from_a_container_beside_makes_a_supervisor_stop_by_itself(
     steps: Steps,
 ) -> None:
-    older = await steps.begin(*SHAPES["deaf forks"].command, grace_seconds=1.0)
-    steps.ready(5)
+    text = "trap '' TERM; echo ready; while :; do echo older; sleep 0.01; done"
+    older = await steps.begin_shell(text, grace_seconds=1.0)
+    steps.ready()
     newer = steps.order(["/bin/echo", "newer"], claim=2, grace_seconds=1.0)
     around = ("unshare", "--pid", "--fork", "--mount-proc")
     told = await asyncio.to_thread(_told, newer, *around)
@@ -63,7 +64,7 @@ async def test_claim_from_a_container_beside_makes_a_supervisor_stop_by_itself(
         EndingKind.EXITED,
         "A newer claim took the worktree.",
     )
-    assert steps.written().endswith("newer\n")
+    assert steps.written().endswith("older\nnewer\n")
 
 
 LEAKY = """
@@ -117,6 +118,20 @@ async def test_frozen_guard_does_not_hold_up_the_end(steps: Steps) -> None:
     (steps.cwd / "go").touch()
     assert await step.ending() == Ending(kind=EndingKind.EXITED, exit_code=6)
     assert steps.gone()
+
+
+async def test_frozen_step_is_woken_to_tidy_up(steps: Steps) -> None:
+    text = "trap 'echo tidy; exit 5' TERM; echo ready; kill -STOP $$; sleep 1000"
+    step = await steps.begin_shell(text, grace_seconds=PATIENCE_SECONDS)
+    steps.ready()
+    step.stop()
+    assert (await step.ending()).exit_code == 5
+    assert steps.written().endswith("tidy\n")
+
+
+async def test_nothing_of_an_ended_step_stays_in_the_record(steps: Steps) -> None:
+    assert (await steps.shell("exit 0")).exit_code == 0
+    assert json.loads(steps.lock.read_bytes())["trees"] == []
 
 
 FROZEN = """
