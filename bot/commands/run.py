@@ -16,7 +16,11 @@ LARGEST_ARGUMENTS = 32 * 1024
 _ID_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 _PHONE_QUOTES = {0x201C: '"', 0x201D: '"', 0x2018: "'", 0x2019: "'"}
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_BRANCH_REFUSED = re.compile(r"^[-/.]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|[/.]$")
+_BRANCH_REFUSED = re.compile(
+    r"^[-/.]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|[/.]$|[\ud800-\udfff]"
+)
+    r"^[-/.]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|[/.]$|[\ud800-\udfff]"
+)
 
 
 @dataclass(frozen=True, slots=True)
