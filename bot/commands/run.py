@@ -19,8 +19,6 @@ _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BRANCH_REFUSED = re.compile(
     r"^[-/.]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|[/.]$|[\ud800-\udfff]"
 )
-    r"^[-/.]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|[/.]$|[\ud800-\udfff]"
-)
 
 
 @dataclass(frozen=True, slots=True)
