@@ -91,11 +91,13 @@ class _Supervisor:
         process: subprocess.Popen[bytes],
         words: asyncio.WriteTransport,
         answers: asyncio.StreamReader,
+        reading: asyncio.ReadTransport,
     ) -> None:
         self._order = order
         self._process = process
         self._words = words
         self._answers = answers
+        self._reading = reading
         self._words.write(_line(order))
 
     @classmethod
@@ -114,7 +116,7 @@ class _Supervisor:
             mine.callback(reading.close)
             process = _process(hears, tells, theirs.enter_context(_complaints(order)))
             mine.pop_all()
-        return cls(order, process, words, answers)
+        return cls(order, process, words, answers, reading)
 
     def stop(self) -> None:
         if not self._words.is_closing():
@@ -129,6 +131,7 @@ class _Supervisor:
             await self._reaped()
         finally:
             self._words.close()
+            self._reading.close()
         with suppress(OSError):
             complaints = _complaints_path(self._order)
             if complaints.stat().st_size == 0:

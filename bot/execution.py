@@ -131,10 +131,11 @@ class Execution:
         if ending.timed_out:
             seconds = (step.timeout_seconds if step else None) or 0
             return await self._fail(replies.step_timed_out(seconds), code)
+        if ending.stopped and self._stop is Stop.INTERRUPTED:
+            # A shell whose child was stopped may well say 0: the step has to start again.
+            return await self._fail(replies.interrupted(), code)
         if code == 0:
             return await self._write(lambda tx: tx.work.step_done(self.run, 0))
-        if self._stop is Stop.INTERRUPTED:
-            return await self._fail(replies.interrupted(), code)
         return await self._fail(replies.step_failed(code or 0), code)
 
     # --- endings ---------------------------------------------------------------------------

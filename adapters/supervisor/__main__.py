@@ -4,9 +4,13 @@ import os
 import sys
 
 if __name__ == "__main__":
+    # This very package, wherever it is, and nothing else that lies beside it: no other module
+    # is looked for there, so none can hide one of the standard library.
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))  # noqa: PTH120 - pathlib costs 5 ms
-    # Last, so that nothing of ours can hide a module of the standard library.
-    sys.path.append(root)
+    sys.path.insert(0, root)
+    import adapters
+
+    sys.path.remove(root)
 
     from adapters.supervisor.step import main
 

@@ -21,7 +21,7 @@ from adapters.processes import Supervised
 from adapters.supervisor.living import Identity, boot, find, from_proc, from_psutil
 from adapters.supervisor.record import LockFile, Record, Tree
 from bot.supervision import Ending, EndingKind
-from tests.adapters.shapes import SHAPES
+from tests.adapters.shapes import SHAPES, python
 from tests.adapters.steps import PATIENCE_SECONDS, Steps, guard_of, is_alive, process, until
 
 SUPERVISOR = Path(supervisor.__file__).with_name("__main__.py")
@@ -279,10 +279,14 @@ async def test_closing_the_claim_of_a_living_step_stops_it(steps: Steps) -> None
 
 async def test_many_claims_at_once_and_the_last_wins(steps: Steps) -> None:
     """However they come, two steps never work at once and the newest is carried out."""
-    text = "mkdir alone && sleep 0.01 && rmdir alone"
+    # A lock that ends with its holder, since the older ones are killed anywhere.
+    alone = python(
+        "import fcntl; file = open('alone', 'w'); fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+        "time.sleep(0.05)"
+    )
     claims = [*range(1, 9)]
     random.Random(1).shuffle(claims)
-    begun = {claim: await steps.begin_shell(text, claim=claim) for claim in claims}
+    begun = {claim: await steps.begin(*alone, claim=claim) for claim in claims}
     endings = {claim: await each.ending() for claim, each in begun.items()}
     assert endings[8] == Ending(kind=EndingKind.EXITED, exit_code=0), endings
     allowed = {EndingKind.EXITED, EndingKind.SUPERSEDED}

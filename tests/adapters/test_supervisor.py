@@ -94,7 +94,9 @@ async def test_signals_are_as_at_first(steps: Steps) -> None:
 @pytest.mark.skipif(not LINUX, reason="reads /proc")
 async def test_no_signal_is_ignored_at_the_start(steps: Steps) -> None:
     await steps.end_of("/bin/grep", "-E", "Sig(Ign|Blk)", "/proc/self/status")
-    assert [int(line.split()[1], 16) for line in steps.written().splitlines()] == [0, 0]
+    # Signals 32 and 33 are the C library's own; what started the tests may have ignored them.
+    masks = [int(line.split()[1], 16) & ~0x180000000 for line in steps.written().splitlines()]
+    assert masks == [0, 0]
 
 
 async def test_a_group_and_login_session_of_its_own(steps: Steps) -> None:
@@ -172,7 +174,7 @@ async def test_stop_gives_time_to_tidy_up(steps: Steps) -> None:
 
 
 async def test_timeout_stops_the_step(steps: Steps) -> None:
-    ending = await steps.shell("sleep 1000 & wait", timeout_seconds=0.2)
+    ending = await steps.shell("exec sleep 1000", timeout_seconds=0.2)
     told = Ending(kind=EndingKind.EXITED, exit_code=-signal.SIGTERM, timed_out=True)
     assert ending == told
 
