@@ -281,7 +281,8 @@ async def test_many_claims_at_once_and_the_last_wins(steps: Steps) -> None:
     """However they come, two steps never work at once and the newest is carried out."""
     # A lock that ends with its holder, since the older ones are killed anywhere.
     alone = python(
-        "import fcntl; file = open('alone', 'w'); fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+        "import fcntl\n"
+        "file = open('alone', 'w'); fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
         "time.sleep(0.05)"
     )
     claims = [*range(1, 9)]
