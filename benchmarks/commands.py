@@ -9,11 +9,11 @@ from functools import partial
 
 from benchmarks import house
 from benchmarks.figures import Effort, Figure, Pair, interleaved
-from benchmarks.raw import Statement, catching, raw_commands
+from benchmarks.raw import Sent, catching, raw_commands
 from bot.conduct import Conductor
 from bot.conversation import Invocation
 from bot.outcome import Answer, Word
-from store.database import Change, Database
+from store.database import Database
 from store.writer import SqliteStore
 
 CALLERS = (1, 16, 64)
@@ -39,15 +39,15 @@ class _Ours:
         """One command about the run of this name."""
         asked = _resume(name)
         change: partial[Answer] = partial(self.conductor.change, invocation=asked)
-        answer = await self.store.write(change, delivery=asked.message.delivery)
+        answer = await self.store.write(change)
         assert answer.word is Word.RESUMED, answer.reply
 
 
-def caught_command(database: Database, conductor: Conductor) -> list[Statement]:
+def caught_command(database: Database, conductor: Conductor) -> list[Sent]:
     """The statements of one command."""
     asked = _resume(_CAUGHT)
-    change = Change(partial(conductor.change, invocation=asked), asked.message.delivery)
-    with catching(database) as statements:
+    change = partial(conductor.change, invocation=asked)
+    with catching() as statements:
         (answer,) = database.write([change])
     assert answer.word is Word.RESUMED, answer
     return statements

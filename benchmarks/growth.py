@@ -16,7 +16,7 @@ from bot.conversation import Conversation
 from bot.ports import Transaction
 from bot.run import Change as By
 from bot.run import Run, RunStatus
-from store.database import Change, Database
+from store.database import Database
 
 _SMALL = 1000
 _EACH = 10
@@ -82,7 +82,7 @@ class _Table:
 
     def _once(self, kind: str) -> float:
         conversation = Conversation(self.conversation(kind))
-        change = Change(partial(_find_and_resume, conversation=conversation))
+        change = partial(_find_and_resume, conversation=conversation)
         begun = time.perf_counter()
         (run,) = self.database.write([change])
         took = time.perf_counter() - begun

@@ -6,48 +6,59 @@ with the names of other runs.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
-from sqlalchemy import event
+from sqlalchemy import Connection
 
-from store.database import Database
+from store.statement import Statement
 
 _PRAGMAS = ("synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY")
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class Sent:
     """One statement as the driver got it."""
 
     sql: str
-    values: tuple[Any, ...]
+    values: Mapping[str, Any]
 
-    def about(self, caught: str, name: str) -> tuple[Any, ...]:
+    def about(self, caught: str, name: str) -> Mapping[str, Any]:
         """Its values, with another run's name in the place of the one that it was caught with."""
-        return tuple(v.replace(caught, name) if isinstance(v, str) else v for v in self.values)
+        return {
+            key: value.replace(caught, name) if isinstance(value, str) else value
+            for key, value in self.values.items()
+        }
+
+
+_BEGIN = Sent("BEGIN IMMEDIATE", {})
 
 
 @contextmanager
-def catching(database: Database) -> Iterator[list[Statement]]:
-    """Every statement that the database is sent meanwhile."""
-    caught: list[Statement] = []
+def catching() -> Iterator[list[Sent]]:
+    """Every statement that a database is sent meanwhile."""
+    caught = [_BEGIN]
 
-    def note(*sent: Any) -> None:  # noqa: ANN401 - connection, cursor, sql, values, context, many
-        _, _, sql, values, _, many = sent
-        caught.append(Statement(sql, tuple(values[0] if many else values)))
+    def note(self: Statement, connection: Connection, values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the driver's cursor
+        caught.append(Sent(self.sql, self.bound(values)))
+        return send(self, connection, values)
 
-    with database.connect() as connection:
-        engine = connection.engine
-    event.listen(engine, "before_cursor_execute", note)
+    def note_each(
+        self: Statement, connection: Connection, values: Sequence[Mapping[str, Any]]
+    ) -> None:
+        caught.append(Sent(self.sql, self.bound(values[0])))
+        send_each(self, connection, values)
+
+    send, send_each = Statement.send, Statement.run_for_each
+    Statement.send, Statement.run_for_each = note, note_each  # type: ignore[method-assign] # put back below
     try:
         yield caught
     finally:
-        event.remove(engine, "before_cursor_execute", note)
+        Statement.send, Statement.run_for_each = send, send_each  # type: ignore[method-assign]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +66,7 @@ class RawCommands:
     """Carries out the caught statements about any run."""
 
     connection: aiosqlite.Connection
-    statements: list[Statement]
+    statements: list[Sent]
     caught: str
     lock: asyncio.Lock
 
@@ -71,7 +82,7 @@ class RawCommands:
 
 @asynccontextmanager
 async def raw_commands(
-    file: Path, statements: list[Statement], caught: str
+    file: Path, statements: list[Sent], caught: str
 ) -> AsyncIterator[Callable[[str], Any]]:
     """What carries out one command about the run that it is given."""
     async with aiosqlite.connect(file, isolation_level=None) as connection:

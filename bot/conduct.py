@@ -4,7 +4,7 @@ These are plain functions of a transaction: the store decides when and with whom
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bot import replies
 from bot.access import Policy, Role
@@ -93,7 +93,8 @@ def record(
 
 def _event(tx: Transaction, invocation: Invocation, outcome: Outcome) -> AuditEvent:
     message, run = invocation.message, outcome.run
-    event = AuditEvent(
+    moved = outcome.changed_from is not None or outcome.word is Word.STARTED
+    return AuditEvent(
         at=tx.now,
         actor=message.author.actor,
         door=message.door,
@@ -101,14 +102,8 @@ def _event(tx: Transaction, invocation: Invocation, outcome: Outcome) -> AuditEv
         outcome=outcome.word,
         conversation=message.conversation.key,
         detail=outcome.detail,
-    )
-    if run is None:
-        return event
-    moved = outcome.changed_from is not None or outcome.word is Word.STARTED
-    return replace(
-        event,
-        run=run.id,
-        epoch=run.epoch,
+        run=run.id if run else None,
+        epoch=run.epoch if run else None,
         from_status=outcome.changed_from,
-        to_status=run.status if moved else None,
+        to_status=run.status if run and moved else None,
     )

@@ -83,7 +83,7 @@ class Dispatcher:
 
     async def _change(self, invocation: Invocation) -> Answer:
         change = partial(self._conductor.change, invocation=invocation)
-        return await self._store.write(change, delivery=invocation.message.delivery)
+        return await self._store.write(change)
 
     async def _look(self, invocation: Invocation) -> Answer:
         judged = await self._store.read(partial(self._conductor.judge, invocation=invocation))
@@ -95,7 +95,7 @@ class Dispatcher:
 
     async def _record(self, invocation: Invocation, outcome: Outcome) -> Answer:
         change = partial(record, invocation=invocation, outcome=outcome)
-        return await self._store.write(change, delivery=invocation.message.delivery)
+        return await self._store.write(change)
 
     async def _failed(self, invocation: Invocation, outcome: Outcome) -> Answer:
         """The audit gets failed attempts too, if the database can take them."""
@@ -128,6 +128,5 @@ class Dispatcher:
         outcome = Outcome(word=Word.ERROR, reply=replies.restarted())
         invocation = Invocation(verb, rest, message)
         return await self._store.write(
-            partial(record, invocation=invocation, outcome=outcome, final=True),
-            delivery=message.delivery,
+            partial(record, invocation=invocation, outcome=outcome, final=True)
         )

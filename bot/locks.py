@@ -55,8 +55,8 @@ class ConversationLocks:
         if turn.users == 0:
             del self._turns[conversation]
         if not self._turns:
-            # A dictionary that was large once keeps its size until it is replaced.
-            self._turns = {}
+            # A dictionary that was large once keeps its size until it is cleared.
+            self._turns.clear()
 
 
 class _Hold:

@@ -270,11 +270,10 @@ class Watch(Protocol):
 class Store(Protocol):
     """The database. Callables get an open transaction and must have no other effect."""
 
-    async def write(self, change: Callable[[Transaction], T], *, delivery: str | None = None) -> T:
+    async def write(self, change: Callable[[Transaction], T]) -> T:
         """Run `change` in a transaction that is durable when this returns.
 
         Raises DatabaseUnavailableError, or what `change` raised; then nothing happened.
-        `delivery` is the key that `change` will look up.
         """
 
     async def read(self, look: Callable[[Transaction], T]) -> T:

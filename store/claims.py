@@ -1,18 +1,19 @@
 """The changes that people ask for: claim, cancel, release."""
 
 import json
+import sqlite3
 from typing import Any
 
 from sqlalchemy import Connection, Text, bindparam, insert
-from sqlalchemy.exc import IntegrityError
 
 from bot.ports import NewRun, WorktreeHeldError
 from bot.run import Change, Run, RunStatus
 from store.rows import NOW, RUN_COLUMNS, plan_json, run_of
+from store.statement import Statement
 from store.tables import runs
 from store.transitions import LEASE_END, NEXT_CLAIM, STATEMENTS, Verb
 
-_INSERT = (
+_INSERT = Statement(
     insert(runs)
     .values(
         epoch=1,
@@ -26,14 +27,18 @@ _INSERT = (
         changed_at=NOW,
         version=1,
     )
-    .returning(*RUN_COLUMNS)
+    .returning(*RUN_COLUMNS),
+    columns=(
+        *("id", "workflow", "conversation", "channel", "status", "host", "path"),
+        *("held_host", "held_path", "repository", "base", "branch", "arguments", "plan"),
+        *("requested_by", "requested_door", "changed_by", "changed_door"),
+    ),
 )
-"""The other columns come by their own names."""
 
 
-def _raise_if_held(error: IntegrityError) -> None:
+def _raise_if_held(error: sqlite3.IntegrityError) -> None:
     """Tell the one expected violation apart: the unique index over held worktrees."""
-    if "runs.held_host, runs.held_path" in str(error.orig):
+    if "runs.held_host, runs.held_path" in str(error):
         raise WorktreeHeldError from error
 
 
@@ -44,10 +49,10 @@ class RunClaims:
         self._connection = connection
         self._terms = terms
 
-    def _execute(self, statement: Any, values: dict[str, Any]) -> Run | None:  # noqa: ANN401 - insert or update
+    def _execute(self, statement: Statement, values: dict[str, Any]) -> Run | None:
         try:
-            row = self._connection.execute(statement, {**values, **self._terms}).first()
-        except IntegrityError as error:
+            row = statement.row(self._connection, {**values, **self._terms})
+        except sqlite3.IntegrityError as error:
             _raise_if_held(error)
             raise
         return run_of(row) if row else None

@@ -4,7 +4,6 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +18,7 @@ T = TypeVar("T")
 
 _BUSY_SECONDS = 30.0
 _PRAGMAS = ("synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY")
+_OUR_FAULT = (sqlite3.IntegrityError, sqlite3.ProgrammingError)
 _REASONS = {
     "SQLITE_BUSY": "other processes kept it locked",
     "SQLITE_FULL": "its disk is full",
@@ -56,9 +56,9 @@ def begin(connection: Connection) -> None:
     connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN IMMEDIATE"))
 
 
-def unavailable(error: DBAPIError) -> DatabaseUnavailableError:
+def unavailable(error: sqlite3.Error) -> DatabaseUnavailableError:
     """The database's error in words that people may read."""
-    name = getattr(error.orig, "sqlite_errorname", "") or ""
+    name = getattr(error, "sqlite_errorname", "") or ""
     known = (words for code, words in _REASONS.items() if name.startswith(code))
     busy = name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
     return DatabaseUnavailableError(next(known, "it reported an error"), busy=busy)
@@ -66,23 +66,18 @@ def unavailable(error: DBAPIError) -> DatabaseUnavailableError:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Driver errors become ours here, once."""
+    """Driver errors become ours here, once: the driver's own, and those that SQLAlchemy wrapped."""
     try:
         yield
-    except DBAPIError as error:
-        if isinstance(error.orig, sqlite3.OperationalError | sqlite3.DatabaseError) and not (
-            isinstance(error.orig, sqlite3.IntegrityError | sqlite3.ProgrammingError)
-        ):
-            raise unavailable(error) from error
+    except (DBAPIError, sqlite3.Error) as error:
+        original = error.orig if isinstance(error, DBAPIError) else error
+        if isinstance(original, sqlite3.DatabaseError) and not isinstance(original, _OUR_FAULT):
+            raise unavailable(original) from error
         raise
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A callable of a transaction, and the delivery that it will look up."""
-
-    apply: Callable[[Transaction], Any]
-    delivery: str | None = None
+Change = Callable[[Transaction], Any]
+"""What is to be done in a transaction."""
 
 
 class Database:
@@ -127,9 +122,8 @@ class Database:
 
     def _write_together(self, changes: Sequence[Change]) -> list[Any]:
         with self._writing() as connection, connection.begin():
-            expected = [change.delivery for change in changes if change.delivery]
-            transaction = OpenTransaction(connection, self.terms, self.clock(), expected)
-            results = [change.apply(transaction) for change in changes]
+            transaction = OpenTransaction(connection, self.terms, self.clock())
+            results = [change(transaction) for change in changes]
             transaction.flush()
         return results
 

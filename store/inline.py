@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from bot.ports import Transaction
-from store.database import Change, Database
+from store.database import Database
 from store.writer import Watch
 
 T = TypeVar("T")
@@ -16,9 +16,9 @@ class InlineStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def write(self, change: Callable[[Transaction], T], *, delivery: str | None = None) -> T:
+    async def write(self, change: Callable[[Transaction], T]) -> T:
         """Run `change` in a transaction that is durable when this returns."""
-        result: T | Exception = self._database.write([Change(change, delivery)])[0]
+        result: T | Exception = self._database.write([change])[0]
         if isinstance(result, Exception):
             raise result
         return result

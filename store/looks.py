@@ -11,14 +11,19 @@ from bot.conversation import Conversation
 from bot.ports import PICKER_SIZE
 from bot.run import Run, RunStatus, Worktree
 from store.rows import RUN_COLUMNS, resumable, run_of
+from store.statement import Statement
 from store.tables import runs
 
-_BY_ID = select(*RUN_COLUMNS).where(runs.c.id == bindparam("run_id"))
-_HOLDER = select(*RUN_COLUMNS).where(
-    runs.c.held_host == bindparam("held_host"), runs.c.held_path == bindparam("held_path")
+_BY_ID = Statement(select(*RUN_COLUMNS).where(runs.c.id == bindparam("run_id")))
+_HOLDER = Statement(
+    select(*RUN_COLUMNS).where(
+        runs.c.held_host == bindparam("held_host"), runs.c.held_path == bindparam("held_path")
+    )
 )
 _MOST = PICKER_SIZE + 1
 _SHORTEST_PREFIX = 4
+_HIGHEST = "\U0010ffff"
+"""Greater than every conversation's key."""
 _ID_LIKE = re.compile(r"[a-z0-9]{1,8}")
 
 
@@ -27,15 +32,40 @@ def _after(prefix: str) -> str:
     return prefix[:-1] + chr(ord(prefix[-1]) + 1)
 
 
-def _within(statement: Select[Any], tenant: str | None) -> Select[Any]:
+_INSIDE = (
+    runs.c.conversation >= bindparam("tenant_from"),
+    runs.c.conversation < bindparam("tenant_to"),
+)
+
+
+def _fence(tenant: str | None) -> dict[str, str]:
+    """The values for `_INSIDE`: whose conversations may be seen."""
     if tenant is None:
-        return statement
-    inside = f"{tenant}:"
-    return statement.where(runs.c.conversation >= inside, runs.c.conversation < _after(inside))
+        return {"tenant_from": "", "tenant_to": _HIGHEST}
+    return {"tenant_from": f"{tenant}:", "tenant_to": _after(f"{tenant}:")}
+
+
+_NAMED = Statement(select(*RUN_COLUMNS).where(runs.c.id == bindparam("run_id"), *_INSIDE))
+_PREFIXED = Statement(
+    select(*RUN_COLUMNS)
+    .where(runs.c.id >= bindparam("prefix"), runs.c.id < bindparam("beyond"), *_INSIDE)
+    .order_by(runs.c.id)
+    .limit(_MOST)
+)
+_RECENT = Statement(
+    select(*RUN_COLUMNS)
+    .where(*_INSIDE)
+    .order_by(runs.c.created_at.desc(), runs.c.claim.desc())
+    .limit(bindparam("limit"))
+)
+_UNLIMITED = -1
+"""What SQLite takes for no limit."""
 
 
 @lru_cache(maxsize=64)
-def _candidates(statuses: tuple[RunStatus, ...], *, only_resumable: bool, thread: bool) -> Any:  # noqa: ANN401 - a compound select has no narrower public type
+def _candidates(
+    statuses: tuple[RunStatus, ...], *, only_resumable: bool, thread: bool
+) -> Statement:
     """One arm per status, each read in the order of its index, so that no arm sorts."""
     within = (runs.c.conversation if thread else runs.c.channel) == bindparam("place")
 
@@ -51,7 +81,7 @@ def _candidates(statuses: tuple[RunStatus, ...], *, only_resumable: bool, thread
         return statement
 
     arms = [select(arm(status).subquery()) for status in statuses]
-    return select(*RUN_COLUMNS).where(runs.c.id.in_(union_all(*arms)))
+    return Statement(select(*RUN_COLUMNS).where(runs.c.id.in_(union_all(*arms))))
 
 
 class RunLooks:
@@ -61,12 +91,12 @@ class RunLooks:
         self._connection = connection
         self._clock = clock
 
-    def _one(self, statement: Select[Any], **values: object) -> Run | None:
-        row = self._connection.execute(statement, {**values, **self._clock}).first()
+    def _one(self, statement: Statement, **values: object) -> Run | None:
+        row = statement.row(self._connection, {**values, **self._clock})
         return run_of(row) if row else None
 
-    def _many(self, statement: Any, **values: object) -> list[Run]:  # noqa: ANN401 - a select or a compound one
-        rows = self._connection.execute(statement, {**values, **self._clock})
+    def _many(self, statement: Statement, **values: object) -> list[Run]:
+        rows = statement.rows(self._connection, {**values, **self._clock})
         return [run_of(row) for row in rows]
 
     def get(self, run_id: str) -> Run | None:
@@ -75,16 +105,11 @@ class RunLooks:
     def find(self, reference: str, tenant: str | None) -> Sequence[Run]:
         if not _ID_LIKE.fullmatch(reference):
             return ()
-        exact = self._many(_within(_BY_ID, tenant), run_id=reference)
+        fence = _fence(tenant)
+        exact = self._many(_NAMED, run_id=reference, **fence)
         if exact or len(reference) < _SHORTEST_PREFIX:
             return exact
-        prefixed = (
-            select(*RUN_COLUMNS)
-            .where(runs.c.id >= reference, runs.c.id < _after(reference))
-            .order_by(runs.c.id)
-            .limit(_MOST)
-        )
-        found = self._many(_within(prefixed, tenant))
+        found = self._many(_PREFIXED, prefix=reference, beyond=_after(reference), **fence)
         return sorted(found, key=lambda run: run.changed.at, reverse=True)
 
     def of_conversation(
@@ -103,8 +128,8 @@ class RunLooks:
         return sorted(found, key=lambda run: run.changed.at, reverse=True)[:_MOST]
 
     def recent(self, limit: int | None, tenant: str | None) -> Sequence[Run]:
-        newest = select(*RUN_COLUMNS).order_by(runs.c.created_at.desc(), runs.c.claim.desc())
-        return self._many(_within(newest.limit(limit), tenant))
+        most = _UNLIMITED if limit is None else limit
+        return self._many(_RECENT, limit=most, **_fence(tenant))
 
     def holder_of(self, worktree: Worktree) -> Run | None:
         return self._one(_HOLDER, held_host=worktree.host, held_path=worktree.path)

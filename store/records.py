@@ -10,13 +10,17 @@ from bot.outcome import Answer, AuditEvent
 from bot.ports import DeliveryState, StoredDelivery
 from bot.run import Run
 from store.rows import RUN_COLUMNS, run_of
+from store.statement import Row, Statement
 from store.tables import REFUSED_SQL, cards, deliveries, events, runs
 
 _THIRTY_DAYS = 30 * 86400.0
 _FLOOD_SECONDS = 60.0
 _EVENT_COLUMNS = tuple(column for column in events.c if column.name not in {"id", "times"})
-_OF_RUN = select(*_EVENT_COLUMNS).where(events.c.run_id == bindparam("run")).order_by(events.c.id)
-_REFUSED_BEFORE = (
+_ADD = Statement(insert(events), columns=[column.name for column in _EVENT_COLUMNS])
+_OF_RUN = Statement(
+    select(*_EVENT_COLUMNS).where(events.c.run_id == bindparam("run")).order_by(events.c.id)
+)
+_REFUSED_BEFORE = Statement(
     select(events.c.id)
     .where(
         text(REFUSED_SQL),
@@ -28,7 +32,7 @@ _REFUSED_BEFORE = (
     .order_by(events.c.at.desc())
     .limit(1)
 )
-_COUNT_ONE_MORE = (
+_COUNT_ONE_MORE = Statement(
     update(events).where(events.c.id == bindparam("event")).values(times=events.c.times + 1)
 )
 
@@ -49,6 +53,23 @@ def _event_row(event: AuditEvent) -> dict[str, Any]:
     }
 
 
+def _event_of(row: Row) -> AuditEvent:
+    at, actor, door, verb, outcome, run_id, conversation, before, after, epoch, detail = row
+    return AuditEvent(
+        at=at,
+        actor=actor,
+        door=door,
+        verb=verb,
+        outcome=outcome,
+        run=run_id,
+        conversation=conversation,
+        from_status=before,
+        to_status=after,
+        epoch=epoch,
+        detail=detail,
+    )
+
+
 class AuditTrail:
     """Implements bot.ports.Audit; added events are written together when a batch ends."""
 
@@ -67,76 +88,75 @@ class AuditTrail:
             "outcome": event.outcome,
             "since": event.at - _FLOOD_SECONDS,
         }
-        before = self._connection.execute(_REFUSED_BEFORE, asked).scalar()
+        before = _REFUSED_BEFORE.row(self._connection, asked)
         if before is None:
             self.add(event)
         else:
-            self._connection.execute(_COUNT_ONE_MORE, {"event": before})
+            _COUNT_ONE_MORE.run(self._connection, {"event": before[0]})
 
     def of(self, run_id: str) -> Sequence[AuditEvent]:
         self.flush()
-        rows = self._connection.execute(_OF_RUN, {"run": run_id}).mappings()
-        return [
-            AuditEvent(**{**{k: row[k] for k in row if k != "run_id"}, "run": row["run_id"]})
-            for row in rows
-        ]
+        return [_event_of(row) for row in _OF_RUN.rows(self._connection, {"run": run_id})]
 
     def flush(self) -> None:
         """Write what was added."""
         if self._added:
-            self._connection.execute(insert(events), self._added)
+            _ADD.run_for_each(self._connection, self._added)
             self._added = []
 
 
-_KNOWN = select(
-    deliveries.c.key, deliveries.c.fingerprint, deliveries.c.state, deliveries.c.answer
-).where(deliveries.c.key.in_(bindparam("keys", expanding=True)))
-_RECEIVE = text(
-    "INSERT INTO deliveries (key, state, received_at, message)"
-    " VALUES (:key, 'received', :now, :message) ON CONFLICT (key) DO NOTHING"
+_KNOWN = Statement(
+    select(deliveries.c.fingerprint, deliveries.c.state, deliveries.c.answer).where(
+        deliveries.c.key == bindparam("key")
+    )
 )
-_DONE = text(
-    "INSERT INTO deliveries (key, fingerprint, state, received_at, answer)"
-    " VALUES (:key, :fingerprint, 'done', :now, :answer)"
-    " ON CONFLICT (key) DO UPDATE SET fingerprint = excluded.fingerprint, state = 'done',"
-    " answer = excluded.answer, message = NULL"
+_RECEIVE = Statement(
+    text(
+        "INSERT INTO deliveries (key, state, received_at, message)"
+        " VALUES (:key, 'received', :now, :message) ON CONFLICT (key) DO NOTHING"
+    )
 )
-_UNFINISHED = (
+_DONE = Statement(
+    text(
+        "INSERT INTO deliveries (key, fingerprint, state, received_at, answer)"
+        " VALUES (:key, :fingerprint, 'done', :now, :answer)"
+        " ON CONFLICT (key) DO UPDATE SET fingerprint = excluded.fingerprint, state = 'done',"
+        " answer = excluded.answer, message = NULL"
+    )
+)
+_UNFINISHED = Statement(
     select(deliveries.c.key, deliveries.c.received_at, deliveries.c.message)
     .where(deliveries.c.state == text("'received'"))
     .order_by(deliveries.c.received_at)
 )
-_PRUNE = delete(deliveries).where(deliveries.c.received_at < bindparam("before"))
+_PRUNE = Statement(delete(deliveries).where(deliveries.c.received_at < bindparam("before")))
 
 
 class DeliveryBook:
-    """Implements bot.ports.Deliveries; one look-up and one write for a whole batch."""
+    """Implements bot.ports.Deliveries; what is done is written together when a batch ends."""
 
-    def __init__(self, connection: Connection, now: float, expected: Sequence[str]) -> None:
+    def __init__(self, connection: Connection, now: float) -> None:
         self._connection = connection
         self._now = now
-        self._known: dict[str, StoredDelivery | None] = {}
         self._done: dict[str, dict[str, Any]] = {}
-        if expected:
-            self._look_up(expected)
-
-    def _look_up(self, keys: Sequence[str]) -> None:
-        self._known |= dict.fromkeys(keys)
-        for row in self._connection.execute(_KNOWN, {"keys": list(keys)}):
-            body = json.loads(row.answer) if row.answer else None
-            self._known[row.key] = StoredDelivery(row.fingerprint, DeliveryState(row.state), body)
+        self._fresh: dict[str, StoredDelivery] = {}
 
     def get(self, key: str) -> StoredDelivery | None:
-        if key not in self._known:
-            self._look_up([key])
-        return self._known[key]
+        if key in self._fresh:
+            return self._fresh[key]
+        row = _KNOWN.row(self._connection, {"key": key})
+        if row is None:
+            return None
+        fingerprint, state, answer = row
+        body = json.loads(answer) if answer else None
+        return StoredDelivery(fingerprint, DeliveryState(state), body)
 
     def receive(self, key: str, message: Mapping[str, Any]) -> bool:
         values = {"key": key, "now": self._now, "message": json.dumps(message)}
-        return self._connection.execute(_RECEIVE, values).rowcount == 1
+        return _RECEIVE.run(self._connection, values) == 1
 
     def done(self, key: str, fingerprint: str, answer: Answer) -> None:
-        self._known[key] = StoredDelivery(fingerprint, DeliveryState.DONE, answer.body)
+        self._fresh[key] = StoredDelivery(fingerprint, DeliveryState.DONE, answer.body)
         self._done[key] = {
             "key": key,
             "fingerprint": fingerprint,
@@ -146,27 +166,28 @@ class DeliveryBook:
 
     def unfinished(self) -> Sequence[tuple[str, float, Mapping[str, Any]]]:
         return [
-            (row.key, self._now - row.received_at, json.loads(row.message))
-            for row in self._connection.execute(_UNFINISHED)
+            (key, self._now - received_at, json.loads(message))
+            for key, received_at, message in _UNFINISHED.rows(self._connection, {})
         ]
 
     def prune(self) -> None:
-        self._connection.execute(_PRUNE, {"before": self._now - _THIRTY_DAYS})
+        _PRUNE.run(self._connection, {"before": self._now - _THIRTY_DAYS})
 
     def flush(self) -> None:
         """Write what is done."""
         if self._done:
-            self._connection.execute(_DONE, list(self._done.values()))
+            _DONE.run_for_each(self._connection, list(self._done.values()))
             self._done = {}
 
 
-_DUE = (
+_OPEN = Statement(insert(cards), columns=("run_id", "channel", "shown_version"))
+_DUE = Statement(
     select(*RUN_COLUMNS)
     .join_from(cards, runs, cards.c.run_id == runs.c.id)
     .where(cards.c.channel == bindparam("channel"), cards.c.shown_version < runs.c.version)
     .order_by(runs.c.changed_at)
 )
-_SHOWN = (
+_SHOWN = Statement(
     update(cards)
     .where(cards.c.run_id == bindparam("card"), cards.c.shown_version < bindparam("version"))
     .values(shown_version=bindparam("version"))
@@ -185,14 +206,14 @@ class CardRack:
         self._opened.append({"run_id": run.id, "channel": channel, "shown_version": 0})
 
     def due(self, channel: str) -> Sequence[Run]:
-        rows = self._connection.execute(_DUE, {"channel": channel, **self._clock})
+        rows = _DUE.rows(self._connection, {"channel": channel, **self._clock})
         return [run_of(row) for row in rows]
 
     def shown(self, run_id: str, version: int) -> None:
-        self._connection.execute(_SHOWN, {"card": run_id, "version": version})
+        _SHOWN.run(self._connection, {"card": run_id, "version": version})
 
     def flush(self) -> None:
         """Write what was opened."""
         if self._opened:
-            self._connection.execute(insert(cards), self._opened)
+            _OPEN.run_for_each(self._connection, self._opened)
             self._opened = []

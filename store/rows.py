@@ -1,8 +1,9 @@
 """From rows to values, and the expressions that every statement about runs shares."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import ColumnElement, TextClause, and_, bindparam, func, or_, text
@@ -71,6 +72,9 @@ RUN_COLUMNS = (
 )
 
 
+_STATUSES = {str(status): status for status in RunStatus}
+
+
 def plan_json(steps: Sequence[Step]) -> str:
     """The steps of a run as they are stored with it."""
     return json.dumps([[s.name, s.command, s.gate, s.timeout_seconds] for s in steps])
@@ -82,6 +86,12 @@ def _steps(plan: str) -> tuple[Step, ...]:
         Step(name=name, command=command, gate=gate, timeout_seconds=timeout)
         for name, command, gate, timeout in json.loads(plan)
     )
+
+
+@lru_cache(maxsize=1024)
+def _arguments(stored: str) -> Mapping[str, str]:
+    """Shared by the runs that have the same ones, so nobody may change it."""
+    return MappingProxyType(json.loads(stored))
 
 
 def run_of(row: Any) -> Run:  # noqa: ANN401 - a row of whatever statement
@@ -96,7 +106,7 @@ def run_of(row: Any) -> Run:  # noqa: ANN401 - a row of whatever statement
         id=run_id,
         workflow=workflow,
         conversation=conversation,
-        status=RunStatus(status),
+        status=_STATUSES[status],
         epoch=epoch,
         claim=claim,
         worker=worker,
@@ -107,7 +117,7 @@ def run_of(row: Any) -> Run:  # noqa: ANN401 - a row of whatever statement
         repository=repository,
         base=base,
         branch=branch,
-        arguments=json.loads(arguments),
+        arguments=_arguments(arguments),
         steps=_steps(plan),
         steps_done=steps_done,
         attempt=attempt,

@@ -1,6 +1,5 @@
 """One open transaction, shared by the commands of a batch."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, select
@@ -8,10 +7,11 @@ from sqlalchemy import Connection, bindparam, select
 from store.claims import RunClaims
 from store.looks import RunLooks
 from store.records import AuditTrail, CardRack, DeliveryBook
+from store.statement import Statement
 from store.tables import workers
 from store.work import RunWork
 
-_LIVE = (
+_LIVE = Statement(
     select(workers.c.name)
     .where(workers.c.host == bindparam("host"), workers.c.lease_expires_at > bindparam("now"))
     .limit(1)
@@ -29,9 +29,7 @@ class Terms:
 class OpenTransaction:
     """Implements bot.ports.Transaction; `flush` before the commit writes what was gathered."""
 
-    def __init__(
-        self, connection: Connection, terms: Terms, now: float, expected: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, connection: Connection, terms: Terms, now: float) -> None:
         clock = {"now": now, "orphan_seconds": terms.orphan_seconds}
         bound = {**clock, "lease_seconds": terms.lease_seconds}
         self._connection = connection
@@ -41,13 +39,13 @@ class OpenTransaction:
         self.claims = RunClaims(connection, bound)
         self.work = RunWork(connection, bound)
         self.audit = AuditTrail(connection)
-        self.deliveries = DeliveryBook(connection, now, expected)
+        self.deliveries = DeliveryBook(connection, now)
         self.cards = CardRack(connection, clock)
 
     def live_worker(self, host: str) -> bool:
         """Whether some worker of this host has been heard of within its lease."""
         if host not in self._live:
-            found = self._connection.execute(_LIVE, {"host": host, "now": self.now}).first()
+            found = _LIVE.row(self._connection, {"host": host, "now": self.now})
             self._live[host] = found is not None
         return self._live[host]
 

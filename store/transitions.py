@@ -23,10 +23,10 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.sql.dml import ReturningUpdate
 
 from bot.run import FINAL, RunStatus
 from store.rows import NOW, RUN_COLUMNS, has_status, resumable
+from store.statement import Statement
 from store.tables import LEASED_SQL, STOPPING_SQL, runs
 
 
@@ -55,9 +55,9 @@ class Transition:
     guard: ColumnElement[bool]
     writes: Mapping[str, Any]
 
-    def statement(self) -> ReturningUpdate[Any]:
+    def statement(self) -> Statement:
         """The one statement that checks and changes, and returns the run as it is now."""
-        return (
+        return Statement(
             update(runs)
             .where(runs.c.id == bindparam("run_id"), self.guard)
             .values({"version": runs.c.version + 1, **self.writes})

@@ -11,7 +11,6 @@ from sqlalchemy import (
     insert,
     select,
     text,
-    tuple_,
     update,
 )
 
@@ -19,6 +18,7 @@ from bot.conversation import Door
 from bot.ports import Held, Survey
 from bot.run import Run, RunStatus
 from store.rows import NOW, RUN_COLUMNS, has_status, run_of
+from store.statement import Statement
 from store.tables import LEASED_SQL, STOPPING_SQL, WAITING_SQL, runs, steps, workers
 from store.transitions import STATEMENTS, Verb
 
@@ -26,24 +26,28 @@ _LEASE_SECONDS = bindparam("lease_seconds", type_=runs.c.lease_expires_at.type)
 _HOST = runs.c.host == bindparam("at_host")
 _EXPIRED = runs.c.lease_expires_at < NOW
 
-_MINE = select(runs.c.id, runs.c.epoch, runs.c.status).where(
-    runs.c.worker == bindparam("worker"), runs.c.held_path.is_not(None)
+_MINE = Statement(
+    select(runs.c.id, runs.c.epoch, runs.c.status).where(
+        runs.c.worker == bindparam("worker"), runs.c.held_path.is_not(None)
+    )
 )
-_STARTABLE = (
+_STARTABLE = Statement(
     select(*RUN_COLUMNS)
     .where(text(WAITING_SQL), _HOST)
     .order_by(runs.c.claim)
     .limit(bindparam("free"))
 )
-_ABANDONED = select(*RUN_COLUMNS).where(text(STOPPING_SQL), _HOST, _EXPIRED)
-_LEASES = select(*RUN_COLUMNS).where(text(LEASED_SQL), _EXPIRED, runs.c.lost_at.is_(None))
-_BEAT = (
+_ABANDONED = Statement(select(*RUN_COLUMNS).where(text(STOPPING_SQL), _HOST, _EXPIRED))
+_LEASES = Statement(
+    select(*RUN_COLUMNS).where(text(LEASED_SQL), _EXPIRED, runs.c.lost_at.is_(None))
+)
+_BEAT = Statement(
     update(runs)
     .where(
+        runs.c.id == bindparam("run_id"),
+        runs.c.epoch == bindparam("my_epoch"),
         runs.c.worker == bindparam("name"),
         has_status(RunStatus.RUNNING),
-        runs.c.held_path.is_not(None),
-        tuple_(runs.c.id, runs.c.epoch).in_(bindparam("claims", expanding=True)),
     )
     .values(
         lease_expires_at=NOW + _LEASE_SECONDS,
@@ -51,17 +55,21 @@ _BEAT = (
         version=runs.c.version + case((runs.c.lost_at.is_not(None), 1), else_=0),
         lost_at=None,
     )
-    .returning(runs.c.id)
 )
-_WORKER_BEAT = text(
-    "INSERT INTO workers (name, host, pid, lease_expires_at)"
-    " VALUES (:name, :host, :pid, :now + :lease_seconds)"
-    " ON CONFLICT (name) DO UPDATE SET lease_expires_at = excluded.lease_expires_at"
+_WORKER_BEAT = Statement(
+    text(
+        "INSERT INTO workers (name, host, pid, lease_expires_at)"
+        " VALUES (:name, :host, :pid, :now + :lease_seconds)"
+        " ON CONFLICT (name) DO UPDATE SET lease_expires_at = excluded.lease_expires_at"
+    )
 )
-_FORGET_WORKERS = delete(workers).where(workers.c.lease_expires_at < NOW - 86400.0)
-_DEPART = delete(workers).where(workers.c.name == bindparam("name"))
-_ATTEMPT_BEGAN = insert(steps)
-_ATTEMPT_ENDED = (
+_FORGET_WORKERS = Statement(delete(workers).where(workers.c.lease_expires_at < NOW - 86400.0))
+_DEPART = Statement(delete(workers).where(workers.c.name == bindparam("name")))
+_ATTEMPT_BEGAN = Statement(
+    insert(steps),
+    columns=("run_id", "position", "attempt", "name", "epoch", "started_at"),
+)
+_ATTEMPT_ENDED = Statement(
     update(steps)
     .where(
         steps.c.run_id == bindparam("of_run"),
@@ -81,17 +89,17 @@ class RunWork:
 
     def _swap(self, verb: Verb, run_id: str, epoch: int, **values: Any) -> Run | None:  # noqa: ANN401 - bound values
         asked = {"run_id": run_id, "my_epoch": epoch, **values, **self._terms}
-        row = self._connection.execute(STATEMENTS[verb], asked).first()
+        row = STATEMENTS[verb].row(self._connection, asked)
         return run_of(row) if row else None
 
-    def _runs(self, statement: Any, **values: object) -> list[Run]:  # noqa: ANN401 - a select
-        rows = self._connection.execute(statement, {**values, **self._terms})
+    def _runs(self, statement: Statement, **values: object) -> list[Run]:
+        rows = statement.rows(self._connection, {**values, **self._terms})
         return [run_of(row) for row in rows]
 
     def survey(self, worker: str, host: str, free: int) -> Survey:
-        mine = self._connection.execute(_MINE, {"worker": worker})
+        mine = _MINE.rows(self._connection, {"worker": worker})
         return Survey(
-            mine=[Held(row.id, row.epoch, RunStatus(row.status)) for row in mine],
+            mine=[Held(run_id, epoch, RunStatus(status)) for run_id, epoch, status in mine],
             startable=self._runs(_STARTABLE, at_host=host, free=free) if free else [],
             abandoned=self._runs(_ABANDONED, at_host=host),
             expired=self._runs(_LEASES),
@@ -102,23 +110,22 @@ class RunWork:
 
     def beat(self, worker: str, host: str, pid: int, epochs: Mapping[str, int]) -> set[str]:
         row = {"name": worker, "host": host, "pid": pid}
-        self._connection.execute(_WORKER_BEAT, row | self._terms)
-        self._connection.execute(_FORGET_WORKERS, self._terms)
-        if not epochs:
-            return set()
-        renewed = self._connection.execute(
-            _BEAT, {"name": worker, "claims": list(epochs.items()), **self._terms}
-        )
-        return {row.id for row in renewed}
+        _WORKER_BEAT.run(self._connection, row | self._terms)
+        _FORGET_WORKERS.run(self._connection, self._terms)
+        return {run_id for run_id, epoch in epochs.items() if self._beat(worker, run_id, epoch)}
+
+    def _beat(self, worker: str, run_id: str, epoch: int) -> bool:
+        claim = {"name": worker, "run_id": run_id, "my_epoch": epoch}
+        return _BEAT.run(self._connection, claim | self._terms) == 1
 
     def depart(self, worker: str) -> None:
-        self._connection.execute(_DEPART, {"name": worker})
+        _DEPART.run(self._connection, {"name": worker})
 
     def attempt(self, run: Run) -> Run | None:
         begun = self._swap(Verb.ATTEMPT, run.id, run.epoch)
         if begun is not None and begun.step is not None:
-            self._connection.execute(
-                _ATTEMPT_BEGAN,
+            _ATTEMPT_BEGAN.run(
+                self._connection,
                 {
                     "run_id": run.id,
                     "position": begun.steps_done,
@@ -137,7 +144,7 @@ class RunWork:
             "at_attempt": run.attempt,
             "code": exit_code,
         }
-        self._connection.execute(_ATTEMPT_ENDED, values | self._terms)
+        _ATTEMPT_ENDED.run(self._connection, values | self._terms)
 
     def step_done(self, run: Run, exit_code: int) -> Run | None:
         done = self._swap(Verb.STEP_DONE, run.id, run.epoch)

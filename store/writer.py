@@ -81,10 +81,10 @@ class SqliteStore:
         """A new watch; it tells of everything that is committed from now on."""
         return Watch(self._database)
 
-    async def write(self, change: Callable[[Transaction], T], *, delivery: str | None = None) -> T:
+    async def write(self, change: Callable[[Transaction], T]) -> T:
         """Run `change` in a transaction that is durable when this returns."""
         result: asyncio.Future[T] = self._loop.create_future()
-        self._queue.put(_Waiting(Change(change, delivery), result))
+        self._queue.put(_Waiting(change, result))
         return await result
 
     def _take(self) -> list[_Waiting]:
@@ -128,7 +128,8 @@ class SqliteStore:
 
     def _look(self, connection: "Connection", look: Callable[[Transaction], T]) -> T:
         terms, now = self._database.terms, self._database.clock()
-        return look(OpenTransaction(connection, terms, now))
+        with connection.begin():
+            return look(OpenTransaction(connection, terms, now))
 
     def _open_readers(self) -> "AsyncEngine":
         # Imported here because the command line never needs it and it is slow to import.

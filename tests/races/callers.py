@@ -18,7 +18,6 @@ from bot.outcome import Answer
 from bot.parser import parse
 from bot.ports import Transaction
 from bot.run import Change, Run
-from store.database import Change as Write
 from store.database import Database
 from store.schema import bring_up_to_date, version_of
 from store.writer import SqliteStore
@@ -50,7 +49,7 @@ def swap(gate: Gate, file: Path, name: str, ids: Sequence[str]) -> dict[str, Any
     for run_id in ids:
         gate()
         by = Change(f"cli:{name}", "cli", time.time())
-        claim = Write(partial(_resume, run_id=run_id, by=by))
+        claim = partial(_resume, run_id=run_id, by=by)
         result = database.write([claim])[0]
         results[run_id] = repr(result) if isinstance(result, Exception) else result
     database.close()
@@ -104,7 +103,7 @@ async def _say(
             answer = await dispatcher.handle(said)
         else:
             change = partial(rules.change, invocation=_parsed(said))
-            answer = await store.write(change, delivery=said.delivery)
+            answer = await store.write(change)
         assert answer is not None
         return answer.reply, answer.body
 
@@ -139,7 +138,7 @@ def one_verb(gate: Gate, file: Path, verb: str, ids: Sequence[str], seed: int) -
         gate()
         time.sleep(chance.choice((0, 0, 0.001, 0.002, 0.004)))
         began = time.monotonic_ns()
-        [result] = database.write([Write(change)])
+        [result] = database.write([change])
         ended = time.monotonic_ns()
         if isinstance(result, Exception):
             raise result

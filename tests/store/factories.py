@@ -19,7 +19,7 @@ from bot.conduct import Conductor
 from bot.conversation import Author, Conversation, Door, Message
 from bot.ports import NewRun, Transaction
 from bot.run import Run, RunStatus, Step, Worktree
-from store.database import Change, Database
+from store.database import Database
 from store.rows import plan_json
 from store.tables import runs
 from store.transaction import Terms
@@ -170,7 +170,7 @@ def row_of(database: Database, run_id: str) -> dict[str, Any]:
 
 def write(database: Database, change: Callable[[Transaction], Any]) -> Any:
     """What one change comes to, in a transaction of its own; raises what it raised."""
-    result = database.write([Change(change)])[0]
+    result = database.write([change])[0]
     if isinstance(result, Exception):
         raise result
     return result

@@ -41,7 +41,7 @@ BY = By("cli:ana", "cli", BEGAN)
 
 
 def resuming(run_id: str) -> Change:
-    return Change(lambda tx: tx.claims.resume(run_id, BY, None, None))
+    return lambda tx: tx.claims.resume(run_id, BY, None, None)
 
 
 def parsed(said: Message) -> Invocation:
@@ -51,7 +51,7 @@ def parsed(said: Message) -> Invocation:
 
 
 def saying(rules: Conductor, said: Message) -> Change:
-    return Change(partial(rules.change, invocation=parsed(said)), said.delivery)
+    return partial(rules.change, invocation=parsed(said))
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ BAD = {
 def test_a_handler_that_raises_harms_no_neighbour(database: Database, bad: Any) -> None:
     ids = [put(database, "failed") for _ in range(4)]
     batch = [resuming(run_id) for run_id in ids]
-    batch.insert(2, Change(bad))
+    batch.insert(2, bad)
     results = database.write(batch)
     assert isinstance(results.pop(2), Exception)
     assert [(run.id, run.epoch) for run in results] == [(run_id, 3) for run_id in ids]
@@ -111,7 +111,7 @@ async def test_everybody_in_a_batch_is_answered(
     database: Database, store: SqliteStore, bad: Any
 ) -> None:
     ids = [put(database, "failed") for _ in range(8)]
-    changes = [resuming(run_id).apply for run_id in ids]
+    changes = [resuming(run_id) for run_id in ids]
     changes.insert(4, bad)
     async with asyncio.timeout(10):
         results = await asyncio.gather(*map(store.write, changes), return_exceptions=True)
@@ -121,7 +121,7 @@ async def test_everybody_in_a_batch_is_answered(
 
 async def test_who_stops_waiting_harms_no_neighbour(database: Database, store: SqliteStore) -> None:
     ids = [put(database, "failed") for _ in range(6)]
-    writes = [asyncio.create_task(store.write(resuming(run_id).apply)) for run_id in ids]
+    writes = [asyncio.create_task(store.write(resuming(run_id))) for run_id in ids]
     await asyncio.sleep(0)
     writes[2].cancel()
     async with asyncio.timeout(10):
@@ -141,7 +141,7 @@ def test_a_worktree_that_is_held_rolls_nothing_back(database: Database, rules: C
         calls.append(free)
         return tx.claims.resume(free, BY, None, None)
 
-    first, answer = database.write([Change(counted), saying(rules, message(f"resume {waits}"))])
+    first, answer = database.write([counted, saying(rules, message(f"resume {waits}"))])
     assert (first.epoch, answer.word, calls) == (3, "worktree_busy", [free])
     assert holder in answer.reply
     assert get(database, free).epoch == 3
@@ -212,7 +212,7 @@ def test_a_failed_neighbour_does_not_make_a_delivery_done(
 ) -> None:
     run_id = put(database, "failed")
     said = message(f"resume {run_id}", delivery="cli:ana:1")
-    batch = [saying(rules, said), Change(BAD["python"]), saying(rules, said)]
+    batch = [saying(rules, said), BAD["python"], saying(rules, said)]
     first, error, second = database.write(batch)
     assert isinstance(error, KeyError)
     assert (first, first.word) == (second, "resumed")
@@ -231,7 +231,7 @@ def _say_and_die(file: Path, said: Message, *, before_commit: bool) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return answer
 
-    database.write([Change(change, said.delivery)])
+    database.write([change])
     os.kill(os.getpid(), signal.SIGKILL)
 
 
