@@ -35,18 +35,24 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def main(directory: Path, point: str, write: int) -> None:
+async def main(directory: Path, point: str, write: int, starts: str) -> None:
     installation = installed(settings_for(directory, directory / "repository"), directory)
     doom = Doom(installation.database, point, write)
     installation.database.write = doom.write  # type: ignore[method-assign] # the planted fault
-    async with serving(installation) as service:
+    naive = starts == "from memory"
+    async with serving(installation, concurrency=0 if naive else None) as service:
         ana = Person(service)
         for number in range(4):
-            await ana.says(f"/run told to={directory / 'told'}", delivery=f"terminal:ana:{number}")
+            answer = await ana.says(
+                f"/run told to={directory / 'told'}", delivery=f"terminal:ana:{number}"
+            )
             sys.stdout.write(f"{number}\n")
             sys.stdout.flush()
+            if naive:
+                # What Baton must never do: commit, and then order the start from memory.
+                await service.worker._start(await ana.sees(answer.run_id or "", bool))
         await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]))

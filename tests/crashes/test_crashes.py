@@ -34,13 +34,7 @@ SOAK_ROUNDS = [
 async def test_a_kill_loses_no_start_and_starts_nothing_twice(
     tmp_path: Path, repository: Path, point: str, write: int
 ) -> None:
-    doomed = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.crashes.doomed", str(tmp_path), point, str(write),
-        cwd=ROOT, stdout=subprocess.PIPE,
-    )  # fmt: skip
-    assert doomed.stdout is not None
-    answered = (await doomed.stdout.read()).decode().split()
-    assert await doomed.wait() == -signal.SIGKILL
+    answered = await doom(tmp_path, point, write, "from the row")
     installation = installed(settings_for(tmp_path, repository), tmp_path)
     async with serving(installation) as service:
         ana = Person(service)
@@ -58,6 +52,34 @@ async def test_a_kill_loses_no_start_and_starts_nothing_twice(
     assert max(told.values()) == 1, "a step of one epoch was started twice"
     assert {line.split()[0] for line in told} == {run.id for run in runs}
     assert intact(installation)
+
+
+async def doom(tmp_path: Path, point: str, write: int, starts: str) -> list[str]:
+    """Let a Baton kill itself at this write; what it had answered until then."""
+    doomed = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.crashes.doomed", str(tmp_path), point, str(write), starts),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+    )
+    assert doomed.stdout is not None
+    answered = (await doomed.stdout.read()).decode().split()
+    assert await doomed.wait() == -signal.SIGKILL
+    return answered
+
+
+async def test_starting_from_memory_is_found_out(tmp_path: Path, repository: Path) -> None:
+    """The kills are well placed, and the count above sharp enough, to show a lost start."""
+    lost = []
+    for write in (2, 3, 4):
+        place = tmp_path / str(write)
+        place.mkdir()
+        (place / "repository").symlink_to(repository)
+        await doom(place, "after", write, "from memory")
+        installation = installed(settings_for(place, repository), place)
+        async with serving(installation, concurrency=0) as service:
+            runs = await everything(Person(service))
+            lost += [run.id for run in runs if run.waiting_for_worker]
+    assert lost
 
 
 async def everything(ana: Person) -> list[Run]:
