@@ -18,7 +18,7 @@ from bot.words import age, ago, by_whom, name_of, position_of, quoted, spelled, 
 def no_worker(door: Door) -> str:
     """Added where nothing will start: no worker is alive on the run's host."""
     how = spelled(Door.CLI, "worker")
-    here = ", or repeat the command with --here" if door is Door.CLI else ""
+    here = " (next time, --here works on it at once)" if door is Door.CLI else ""
     return f" No worker is running, so it waits: start one with {how}{here}."
 
 
