@@ -14,7 +14,7 @@ from bot.conversation import Author, Conversation, Door, Message
 from bot.dispatcher import Dispatcher
 from bot.notices import plain_talk
 from bot.outcome import Answer, Word
-from bot.ports import Store, Transaction
+from bot.ports import Card, Store, Transaction
 from bot.run import Run
 
 _TOUCHING = frozenset({Word.STARTED, Word.RESUMED, Word.CANCELLED})
@@ -49,10 +49,10 @@ class Terminal:
     async def due(self) -> list[Run]:
         """The runs whose cards are behind; they count as shown from now on."""
         channel = self.conversation.channel
-        runs = await self.store.read(lambda tx: list(tx.cards.due(channel)))
-        for run in runs:
-            await self.store.write(partial(_shown, run=run))
-        return runs
+        cards = await self.store.read(lambda tx: list(tx.cards.due(channel, channel)))
+        for card in cards:
+            await self.store.write(partial(_shown, card=card))
+        return [card.run for card in cards]
 
     def card(self, run: Run) -> str:
         """The card of a run as text."""
@@ -63,8 +63,8 @@ class Terminal:
         return "\n".join(lines)
 
 
-def _shown(tx: Transaction, run: Run) -> None:
-    tx.cards.shown(run.id, run.version)
+def _shown(tx: Transaction, card: Card) -> None:
+    tx.cards.shown(card, card.run.version)
 
 
 async def read_pipe(terminal: Terminal, lines: TextIO, wait_seconds: float | None) -> None:

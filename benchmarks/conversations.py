@@ -66,7 +66,7 @@ async def _measured(effort: Effort) -> list[_Round]:
     house.fill(database, (house.run_row(n, f"api:{n // _RUNS_EACH}") for n in numbers))
     store = SqliteStore(database)
     store.start()
-    dispatcher = Dispatcher(store, house.conductor_in(folder), ConversationLocks())
+    dispatcher = Dispatcher(store, house.conductor_in(folder), ConversationLocks(), "")
     rounds = [await _round(dispatcher, database) for _ in range(effort.rounds)]
     await store.close()
     return rounds

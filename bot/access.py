@@ -56,7 +56,8 @@ class Policy:
 
     @staticmethod
     def _names(author: Author) -> Iterable[str]:
-        return (author.actor, EVERYONE, *author.groups)
+        everyone = () if author.outsider else (EVERYONE,)
+        return (author.actor, *everyone, *author.groups)
 
 
 def policy_of(

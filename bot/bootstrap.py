@@ -14,6 +14,7 @@ from pathlib import Path
 
 from adapters import terminal
 from adapters.demo import DEMO_REPOSITORY, DEMO_SETTINGS, make_repository
+from adapters.presence import PresenceFiles
 from adapters.terminal import Terminal
 from adapters.workshop import LocalWorkshop
 from adapters.worktrees import Worktrees
@@ -42,10 +43,11 @@ class Installation:
     database: Database
     conductor: Conductor
     workshop: LocalWorkshop
+    presence: PresenceFiles
 
-    def dispatcher(self, store: Store) -> Dispatcher:
-        """A dispatcher on this store."""
-        return Dispatcher(store, self.conductor, ConversationLocks())
+    def dispatcher(self, store: Store, owner: str = "") -> Dispatcher:
+        """A dispatcher on this store, in a process of this name."""
+        return Dispatcher(store, self.conductor, ConversationLocks(), owner)
 
     def inline_store(self) -> InlineStore:
         """The store of a process that carries out one command."""
@@ -92,9 +94,9 @@ def installed(settings: config.Settings, beside: Path, host: str | None = None) 
     workshop = LocalWorkshop(worktrees, state / "logs", settings.runner.grace_seconds)
     catalogue = {name: w.workflow(name, beside) for name, w in settings.workflows.items()}
     house = House(here, catalogue, worktrees, workshop.log_path, USAGES)
-    return Installation(
-        settings, here, database, Conductor(house, settings.access.policy()), workshop
-    )
+    conductor = Conductor(house, settings.access.policy())
+    presence = PresenceFiles(state / "presence")
+    return Installation(settings, here, database, conductor, workshop, presence)
 
 
 def _hide_from_git(state: Path) -> None:
@@ -142,9 +144,13 @@ async def serving(
     store.start()
     worker = Worker(installation.post(concurrency=concurrency), store, installation.workshop)
     working = asyncio.create_task(worker.work())
+    name = worker.post.name
     try:
-        with log.span("baton.service", host=installation.host, worker=worker.post.name):
-            yield Service(store, installation.dispatcher(store), worker)
+        with (
+            installation.presence.hold(name),
+            log.span("baton.service", host=installation.host, worker=name),
+        ):
+            yield Service(store, installation.dispatcher(store, name), worker)
     finally:
         worker.leave(wait=wait_for_runs)
         await working

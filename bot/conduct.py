@@ -97,6 +97,7 @@ def _event(tx: Transaction, invocation: Invocation, outcome: Outcome) -> AuditEv
     return AuditEvent(
         at=tx.now,
         actor=message.author.actor,
+        name=message.author.name,
         door=message.door,
         verb=invocation.verb,
         outcome=outcome.word,

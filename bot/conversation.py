@@ -29,6 +29,7 @@ LOCAL_DOORS = frozenset({Door.CLI, Door.TERMINAL})
 """Whoever uses these can open the database file anyway."""
 
 _TENANTED = frozenset({"slack", "discord"})
+_WITH_CARDS = frozenset({"slack", "discord", "terminal"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +50,14 @@ class Conversation:
         return ":".join(parts[:3]) if self.platform == "slack" else self.key
 
     @property
-    def is_thread(self) -> bool:
-        """Whether the key names one thread of a channel."""
-        return self.key != self.channel
+    def thread(self) -> str | None:
+        """What names the thread within its channel; None outside of threads."""
+        return self.key[len(self.channel) + 1 :] or None
+
+    @property
+    def has_cards(self) -> bool:
+        """Whether people see the cards of their runs here."""
+        return self.platform in _WITH_CARDS
 
     @property
     def tenant(self) -> str | None:
@@ -63,10 +69,16 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """The person or script behind a message: an actor, and the groups that speak for it."""
+    """The person or script behind a message: an actor, and the groups that speak for it.
+
+    `name` is what the platform calls them. An `outsider` (a guest, somebody of another company)
+    is not meant by `everyone`.
+    """
 
     actor: str
     groups: frozenset[str] = field(default_factory=frozenset)
+    name: str | None = None
+    outsider: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +88,8 @@ class Message:
     `delivery` is the platform's id of this delivery, made unique by platform and tenant or
     actor; None where nothing can be repeated. `seen_epoch` is the epoch that a button, a picker
     or a flag showed. `addressed` is False where plain talk may be meant for others.
-    `worker` is set when the caller will itself work on the run that it claims.
+    `worker` is set when the caller will itself work on the run that it claims. `reply_to` says
+    where the answer goes, in words that only the adapter understands.
     """
 
     text: str
@@ -87,19 +100,23 @@ class Message:
     seen_epoch: int | None = None
     addressed: bool = True
     worker: str | None = None
+    reply_to: Mapping[str, str] = field(default_factory=dict)
 
 
 def message_json(message: Message) -> dict[str, Any]:
-    """A message as the store keeps it until it is carried out."""
+    """A message as the store keeps it until its answer was taken."""
     return {
         "text": message.text,
         "conversation": message.conversation.key,
         "actor": message.author.actor,
         "groups": sorted(message.author.groups),
+        "name": message.author.name,
+        "outsider": message.author.outsider,
         "door": message.door,
         "delivery": message.delivery,
         "seen_epoch": message.seen_epoch,
         "addressed": message.addressed,
+        "reply_to": dict(message.reply_to),
     }
 
 
@@ -108,11 +125,14 @@ def message_of(stored: Mapping[str, Any]) -> Message:
     return Message(
         text=stored["text"],
         conversation=Conversation(stored["conversation"]),
-        author=Author(stored["actor"], frozenset(stored["groups"])),
+        author=Author(
+            stored["actor"], frozenset(stored["groups"]), stored["name"], stored["outsider"]
+        ),
         door=Door(stored["door"]),
         delivery=stored["delivery"],
         seen_epoch=stored["seen_epoch"],
         addressed=stored["addressed"],
+        reply_to=stored["reply_to"],
     )
 
 

@@ -1,16 +1,17 @@
 """One message in, one answer out: parse, the conversation's lock, one transaction, words."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from functools import partial
 
 from bot import log, replies
 from bot.commands import COMMANDS
 from bot.conduct import Conductor, record, recorded
-from bot.conversation import Conversation, Invocation, Message, message_json, message_of
+from bot.conversation import Invocation, Message, message_json, message_of
 from bot.locks import ConversationBusyError, ConversationLocks
-from bot.outcome import EXIT_CODES, Answer, Outcome, Word, answer_of
+from bot.outcome import EXIT_CODES, Answer, Outcome, Word, answer_again, answer_of
 from bot.parser import Answered, NotForUs, parse
-from bot.ports import DatabaseUnavailableError, Store
+from bot.ports import DatabaseUnavailableError, Due, Presence, Store, Transaction
 
 _CARRIED_OUT_WITHIN_SECONDS = 60.0
 
@@ -36,21 +37,42 @@ def told(span: log.Span, answer: Answer) -> Answer:
     return answer
 
 
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """A delivery whose process is gone, and the answer that it is still due."""
+
+    message: Message
+    answer: Answer
+    age_seconds: float
+
+
+def _take(tx: Transaction, key: str, owner: str, new_owner: str) -> bool:
+    return tx.deliveries.take(key, owner, new_owner)
+
+
 class Dispatcher:
     """Every long-lived door hands its messages to one of these."""
 
-    def __init__(self, store: Store, conductor: Conductor, locks: ConversationLocks) -> None:
+    def __init__(
+        self, store: Store, conductor: Conductor, locks: ConversationLocks, owner: str
+    ) -> None:
+        """`owner` is the name of this process: it answers what it received."""
         self._store = store
         self._conductor = conductor
         self._locks = locks
+        self._owner = owner
 
     async def receive(self, message: Message) -> bool:
-        """Make a delivery durable before it is acknowledged; False where it was known."""
+        """Make a delivery durable before it is acknowledged.
+
+        False where there is nothing to do: it is plain talk, or it was known, and whoever
+        received it first answers it.
+        """
         key = message.delivery
-        if key is None:
-            return True
-        stored = message_json(message)
-        return await self._store.write(lambda tx: tx.deliveries.receive(key, stored))
+        if key is None or isinstance(parse(message, COMMANDS), NotForUs):
+            return False
+        stored, owner = message_json(message), self._owner
+        return await self._store.write(lambda tx: tx.deliveries.receive(key, stored, owner))
 
     async def handle(self, message: Message) -> Answer | None:
         """The one answer to a message, built from what was committed; None for plain talk."""
@@ -104,21 +126,35 @@ class Dispatcher:
         except DatabaseUnavailableError:
             return answer_of(outcome)
 
-    async def recover(self, platform: str) -> AsyncIterator[tuple[Message, Answer]]:
-        """Answer what a crash of this platform's adapter left received and not done.
+    async def answered(self, message: Message) -> None:
+        """The platform took the answer, or it was shown that it never will."""
+        key = message.delivery
+        if key is not None:
+            await self._store.write(lambda tx: tx.deliveries.answered(key))
 
-        What is recent is carried out; what is older is answered without effect.
+    async def recover(self, platform: str, presence: Presence) -> AsyncIterator[Recovered]:
+        """Answer what processes that are gone left unanswered on this platform.
+
+        What is recent is carried out; what is older is answered without effect. The caller says
+        of each when it is `answered`.
         """
-        for _, age_seconds, stored in await self._store.read(lambda tx: tx.deliveries.unfinished()):
-            message = message_of(stored)
-            if Conversation(message.conversation.key).platform != platform:
+        for due in await self._store.read(lambda tx: tx.deliveries.due()):
+            message = message_of(due.message)
+            if message.conversation.platform != platform or not presence.gone(due.owner):
                 continue
-            if age_seconds < _CARRIED_OUT_WITHIN_SECONDS:
-                answer = await self.handle(message)
-            else:
-                answer = await self._too_late(message)
+            take = partial(_take, key=due.key, owner=due.owner, new_owner=self._owner)
+            if not await self._store.write(take):
+                continue
+            answer = await self._recovered(due, message)
             if answer is not None:
-                yield message, answer
+                yield Recovered(message, answer, due.age_seconds)
+
+    async def _recovered(self, due: Due, message: Message) -> Answer | None:
+        if due.body is not None:
+            return answer_again(due.body)
+        if due.age_seconds < _CARRIED_OUT_WITHIN_SECONDS:
+            return await self.handle(message)
+        return await self._too_late(message)
 
     async def _too_late(self, message: Message) -> Answer:
         parsed = parse(message, COMMANDS)

@@ -58,7 +58,10 @@ UNSTORED = frozenset({Word.BUSY, Word.ERROR})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEvent:
-    """One attempt at something, as `history` tells it. Times are unix seconds, UTC."""
+    """One attempt at something, as `history` tells it. Times are unix seconds, UTC.
+
+    `name` is what the platform called the actor then.
+    """
 
     at: float
     actor: str
@@ -71,6 +74,7 @@ class AuditEvent:
     to_status: str | None = None
     epoch: int | None = None
     detail: str | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

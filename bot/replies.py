@@ -184,7 +184,7 @@ def history(run: Run, events: Sequence[AuditEvent], now: float) -> str:
     """What was asked of a run and what came of it, oldest first."""
     lines = [f"History of {name_of(run)}:"]
     for event in events:
-        change = who(Change(event.actor, event.door, event.at))
+        change = who(Change(event.actor, event.door, event.at, event.name))
         moved = f", {event.from_status or 'new'} → {event.to_status}" if event.to_status else ""
         detail = f" ({event.detail})" if event.detail else ""
         lines.append(

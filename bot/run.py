@@ -45,11 +45,15 @@ class Worktree:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Who made a change that counts, through which door, and when (unix seconds, UTC)."""
+    """Who made a change that counts, through which door, and when (unix seconds, UTC).
+
+    `name` is what the platform called the person then; None where it told none.
+    """
 
     actor: str
     door: str
     at: float
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

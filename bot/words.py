@@ -24,6 +24,8 @@ _LEAD = {
     Door.API: "baton ",
     Door.SLACK_SLASH: "/baton ",
     Door.SLACK_MENTION: "@Baton ",
+    Door.SLACK_BUTTON: "@Baton ",
+    Door.SLACK_SHORTCUT: "@Baton ",
     Door.DISCORD_MENTION: "@Baton ",
 }
 _SHOWN_OF_UNTRUSTED = 80
@@ -42,11 +44,11 @@ def quoted(text: str) -> str:
 
 def who(change: Change) -> str:
     """Who made a change and from where: “ana from the command line”."""
-    platform, _, name = change.actor.partition(":")
+    platform, _, rest = change.actor.partition(":")
     if platform == "worker":
         return "the worker"
-    shown = change.actor if platform in {"slack", "discord"} else name
-    return f"{shown} {_FROM[Door(change.door)]}"
+    shown = change.actor if platform in {"slack", "discord"} else rest
+    return f"{change.name or shown} {_FROM[Door(change.door)]}"
 
 
 def age(seconds: float) -> str:

@@ -31,7 +31,8 @@ _INSERT = Statement(
     columns=(
         *("id", "workflow", "conversation", "channel", "status", "host", "path"),
         *("held_host", "held_path", "repository", "base", "branch", "arguments", "plan"),
-        *("requested_by", "requested_door", "changed_by", "changed_door"),
+        *("requested_by", "requested_door", "requested_name"),
+        *("changed_by", "changed_door", "changed_name"),
     ),
 )
 
@@ -58,7 +59,7 @@ class RunClaims:
         return run_of(row) if row else None
 
     def _swap(self, verb: Verb, run_id: str, by: Change, **values: Any) -> Run | None:  # noqa: ANN401 - bound values
-        asked = {"run_id": run_id, "actor": by.actor, "door": by.door}
+        asked = {"run_id": run_id, "actor": by.actor, "door": by.door, "actor_name": by.name}
         return self._execute(STATEMENTS[verb], asked | values)
 
     def insert(self, new: NewRun, by: Change, worker: str | None) -> Run:
@@ -82,8 +83,10 @@ class RunClaims:
                 "plan": plan_json(new.steps),
                 "requested_by": by.actor,
                 "requested_door": by.door,
+                "requested_name": by.name,
                 "changed_by": by.actor,
                 "changed_door": by.door,
+                "changed_name": by.name,
             },
         )
         assert inserted is not None  # noqa: S101 - an insert returns its row or raises

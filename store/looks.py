@@ -1,18 +1,18 @@
 """Looking at runs."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, select, union_all
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, select, union_all
 
 from bot.conversation import Conversation
 from bot.ports import PICKER_SIZE
 from bot.run import Run, RunStatus, Worktree
 from store.rows import RUN_COLUMNS, resumable, run_of
 from store.statement import Statement
-from store.tables import runs
+from store.tables import cards, runs
 
 _BY_ID = Statement(select(*RUN_COLUMNS).where(runs.c.id == bindparam("run_id")))
 _HOLDER = Statement(
@@ -62,25 +62,37 @@ _UNLIMITED = -1
 """What SQLite takes for no limit."""
 
 
+_UNDER_CARD = select(cards.c.run_id).where(
+    cards.c.channel == bindparam("channel"), cards.c.message == bindparam("thread")
+)
+_PLACES: Mapping[bool, Sequence[ColumnElement[bool]]] = {
+    False: (runs.c.channel == bindparam("channel"),),
+    # A thread: what was asked for in it, and the run whose card it hangs under.
+    True: (
+        runs.c.conversation == bindparam("conversation"),
+        runs.c.id == _UNDER_CARD.scalar_subquery(),
+    ),
+}
+
+
 @lru_cache(maxsize=64)
 def _candidates(
     statuses: tuple[RunStatus, ...], *, only_resumable: bool, thread: bool
 ) -> Statement:
-    """One arm per status, each read in the order of its index, so that no arm sorts."""
-    within = (runs.c.conversation if thread else runs.c.channel) == bindparam("place")
+    """One arm per place and status, each read in the order of its index, so that no arm sorts."""
 
-    def arm(status: RunStatus) -> Select[Any]:
+    def arm(place: ColumnElement[bool], status: RunStatus) -> Select[Any]:
         statement = (
             select(runs.c.id)
-            .where(within, runs.c.status == bindparam(status))
+            .where(place, runs.c.status == bindparam(status))
             .order_by(runs.c.changed_at.desc())
             .limit(_MOST)
         )
         if only_resumable:
             statement = statement.where(resumable)
-        return statement
+        return select(statement.subquery())
 
-    arms = [select(arm(status).subquery()) for status in statuses]
+    arms = [arm(place, status) for place in _PLACES[thread] for status in statuses]
     return Statement(select(*RUN_COLUMNS).where(runs.c.id.in_(union_all(*arms))))
 
 
@@ -120,10 +132,12 @@ class RunLooks:
         resumable: bool = False,
     ) -> Sequence[Run]:
         statement = _candidates(
-            tuple(statuses), only_resumable=resumable, thread=conversation.is_thread
+            tuple(statuses), only_resumable=resumable, thread=conversation.thread is not None
         )
         values: dict[str, object] = {str(status): str(status) for status in statuses}
-        values["place"] = conversation.key
+        values["conversation"] = conversation.key
+        values["channel"] = conversation.channel
+        values["thread"] = conversation.thread
         found = self._many(statement, **values)
         return sorted(found, key=lambda run: run.changed.at, reverse=True)[:_MOST]
 

@@ -6,12 +6,13 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, text, update
 
+from bot.conversation import Conversation
 from bot.outcome import Answer, AuditEvent
-from bot.ports import DeliveryState, StoredDelivery
+from bot.ports import Card, DeliveryState, Due, StoredDelivery
 from bot.run import Run
 from store.rows import RUN_COLUMNS, run_of
 from store.statement import Row, Statement
-from store.tables import REFUSED_SQL, cards, deliveries, events, runs
+from store.tables import ANSWER_DUE_SQL, CARD_DUE_SQL, REFUSED_SQL, cards, deliveries, events, runs
 
 _THIRTY_DAYS = 30 * 86400.0
 _FLOOD_SECONDS = 60.0
@@ -41,6 +42,7 @@ def _event_row(event: AuditEvent) -> dict[str, Any]:
     return {
         "at": event.at,
         "actor": event.actor,
+        "actor_name": event.name,
         "door": str(event.door),
         "verb": event.verb,
         "outcome": str(event.outcome),
@@ -54,10 +56,11 @@ def _event_row(event: AuditEvent) -> dict[str, Any]:
 
 
 def _event_of(row: Row) -> AuditEvent:
-    at, actor, door, verb, outcome, run_id, conversation, before, after, epoch, detail = row
+    at, actor, name, door, verb, outcome, run_id, conversation, before, after, epoch, detail = row
     return AuditEvent(
         at=at,
         actor=actor,
+        name=name,
         door=door,
         verb=verb,
         outcome=outcome,
@@ -112,8 +115,8 @@ _KNOWN = Statement(
 )
 _RECEIVE = Statement(
     text(
-        "INSERT INTO deliveries (key, state, received_at, message)"
-        " VALUES (:key, 'received', :now, :message) ON CONFLICT (key) DO NOTHING"
+        "INSERT INTO deliveries (key, state, received_at, owner, message)"
+        " VALUES (:key, 'received', :now, :owner, :message) ON CONFLICT (key) DO NOTHING"
     )
 )
 _DONE = Statement(
@@ -121,13 +124,26 @@ _DONE = Statement(
         "INSERT INTO deliveries (key, fingerprint, state, received_at, answer)"
         " VALUES (:key, :fingerprint, 'done', :now, :answer)"
         " ON CONFLICT (key) DO UPDATE SET fingerprint = excluded.fingerprint, state = 'done',"
-        " answer = excluded.answer, message = NULL"
+        " answer = excluded.answer"
     )
 )
-_UNFINISHED = Statement(
-    select(deliveries.c.key, deliveries.c.received_at, deliveries.c.message)
-    .where(deliveries.c.state == text("'received'"))
+_ANSWERED = Statement(
+    text("UPDATE deliveries SET message = NULL, owner = NULL WHERE key = :key AND state = 'done'")
+)
+_FORGET = Statement(text("DELETE FROM deliveries WHERE key = :key AND state = 'received'"))
+_DUE_ANSWERS = Statement(
+    select(
+        *(deliveries.c.key, deliveries.c.received_at, deliveries.c.owner),
+        *(deliveries.c.message, deliveries.c.answer),
+    )
+    .where(text(ANSWER_DUE_SQL))
     .order_by(deliveries.c.received_at)
+)
+_TAKE_DELIVERY = Statement(
+    text(
+        "UPDATE deliveries SET owner = :new_owner"
+        " WHERE key = :key AND owner = :old_owner AND message IS NOT NULL"
+    )
 )
 _PRUNE = Statement(delete(deliveries).where(deliveries.c.received_at < bindparam("before")))
 
@@ -151,8 +167,8 @@ class DeliveryBook:
         body = json.loads(answer) if answer else None
         return StoredDelivery(fingerprint, DeliveryState(state), body)
 
-    def receive(self, key: str, message: Mapping[str, Any]) -> bool:
-        values = {"key": key, "now": self._now, "message": json.dumps(message)}
+    def receive(self, key: str, message: Mapping[str, Any], owner: str) -> bool:
+        values = {"key": key, "now": self._now, "message": json.dumps(message), "owner": owner}
         return _RECEIVE.run(self._connection, values) == 1
 
     def done(self, key: str, fingerprint: str, answer: Answer) -> None:
@@ -164,11 +180,26 @@ class DeliveryBook:
             "answer": json.dumps(answer.body),
         }
 
-    def unfinished(self) -> Sequence[tuple[str, float, Mapping[str, Any]]]:
+    def answered(self, key: str) -> None:
+        self.flush()
+        if _ANSWERED.run(self._connection, {"key": key}) == 0:
+            _FORGET.run(self._connection, {"key": key})
+
+    def due(self) -> Sequence[Due]:
         return [
-            (key, self._now - received_at, json.loads(message))
-            for key, received_at, message in _UNFINISHED.rows(self._connection, {})
+            Due(
+                key=key,
+                age_seconds=self._now - received_at,
+                owner=owner,
+                message=json.loads(message),
+                body=json.loads(answer) if answer else None,
+            )
+            for key, received_at, owner, message, answer in _DUE_ANSWERS.rows(self._connection, {})
         ]
+
+    def take(self, key: str, owner: str, new_owner: str) -> bool:
+        values = {"key": key, "old_owner": owner, "new_owner": new_owner}
+        return _TAKE_DELIVERY.run(self._connection, values) == 1
 
     def prune(self) -> None:
         _PRUNE.run(self._connection, {"before": self._now - _THIRTY_DAYS})
@@ -180,18 +211,55 @@ class DeliveryBook:
             self._done = {}
 
 
-_OPEN = Statement(insert(cards), columns=("run_id", "channel", "shown_version"))
-_DUE = Statement(
-    select(*RUN_COLUMNS)
-    .join_from(cards, runs, cards.c.run_id == runs.c.id)
-    .where(cards.c.channel == bindparam("channel"), cards.c.shown_version < runs.c.version)
+_OPEN = Statement(insert(cards), columns=("run_id", "channel"))
+_CARD_COLUMNS = (
+    *(cards.c.message, cards.c.owner, cards.c.posting, cards.c.news, cards.c.mentioned),
+    *RUN_COLUMNS,
+)
+_MOST_DUE = 100
+_DUE_CARDS = Statement(
+    select(*_CARD_COLUMNS)
+    .join_from(runs, cards, cards.c.run_id == runs.c.id)
+    .where(
+        text(CARD_DUE_SQL),
+        runs.c.channel >= bindparam("first"),
+        runs.c.channel <= bindparam("last"),
+    )
     .order_by(runs.c.changed_at)
+    .limit(_MOST_DUE)
 )
+_BECOMES_DUE = Statement(
+    text("UPDATE runs SET shown_version = 0 WHERE id = :run AND shown_version IS NULL")
+)
+_REFRESH = Statement(text("UPDATE runs SET shown_version = 0 WHERE id = :run"))
 _SHOWN = Statement(
-    update(cards)
-    .where(cards.c.run_id == bindparam("card"), cards.c.shown_version < bindparam("version"))
-    .values(shown_version=bindparam("version"))
+    text("UPDATE runs SET shown_version = :version WHERE id = :run AND shown_version < :version")
 )
+_AS_SHOWN = Statement(
+    text(
+        "UPDATE cards SET message = :message, posting = NULL, news = :news,"
+        " mentioned = :mentioned WHERE run_id = :run"
+    )
+)
+_POSTING = Statement(text("UPDATE cards SET posting = :what WHERE run_id = :run"))
+_TAKE_CARD = Statement(
+    text(
+        "UPDATE cards SET owner = :new_owner"
+        " WHERE run_id = :run AND coalesce(owner, '') = coalesce(:old_owner, '')"
+    )
+)
+
+
+def _card_of(row: Row) -> Card:
+    message, owner, posting, news, mentioned = row[:5]
+    return Card(
+        run=run_of(row[5:]),
+        message=message,
+        owner=owner,
+        posting=posting,
+        news=news,
+        mentioned=bool(mentioned),
+    )
 
 
 class CardRack:
@@ -202,18 +270,41 @@ class CardRack:
         self._clock = clock
         self._opened: list[dict[str, Any]] = []
 
-    def open(self, run: Run, channel: str) -> None:
-        self._opened.append({"run_id": run.id, "channel": channel, "shown_version": 0})
+    def open(self, run: Run) -> None:
+        conversation = Conversation(run.conversation)
+        if conversation.has_cards:
+            self._opened.append({"run_id": run.id, "run": run.id, "channel": conversation.channel})
 
-    def due(self, channel: str) -> Sequence[Run]:
-        rows = _DUE.rows(self._connection, {"channel": channel, **self._clock})
-        return [run_of(row) for row in rows]
+    def due(self, first: str, last: str) -> Sequence[Card]:
+        self.flush()
+        values = {"first": first, "last": last, **self._clock}
+        return [_card_of(row) for row in _DUE_CARDS.rows(self._connection, values)]
 
-    def shown(self, run_id: str, version: int) -> None:
-        _SHOWN.run(self._connection, {"card": run_id, "version": version})
+    def take(self, run_id: str, owner: str | None, new_owner: str) -> bool:
+        values = {"run": run_id, "old_owner": owner, "new_owner": new_owner}
+        return _TAKE_CARD.run(self._connection, values) == 1
+
+    def posting(self, run_id: str, what: str | None) -> None:
+        _POSTING.run(self._connection, {"run": run_id, "what": what})
+
+    def shown(self, card: Card, version: int) -> None:
+        values = {
+            "run": card.run.id,
+            "version": version,
+            "message": card.message,
+            "news": card.news,
+            "mentioned": card.mentioned,
+        }
+        _SHOWN.run(self._connection, values)
+        _AS_SHOWN.run(self._connection, values)
+
+    def refresh(self, run_id: str) -> None:
+        self.flush()
+        _REFRESH.run(self._connection, {"run": run_id})
 
     def flush(self) -> None:
         """Write what was opened."""
         if self._opened:
             _OPEN.run_for_each(self._connection, self._opened)
+            _BECOMES_DUE.run_for_each(self._connection, self._opened)
             self._opened = []

@@ -62,9 +62,11 @@ RUN_COLUMNS = (
     runs.c.notice,
     runs.c.requested_by,
     runs.c.requested_door,
+    runs.c.requested_name,
     runs.c.created_at,
     runs.c.changed_by,
     runs.c.changed_door,
+    runs.c.changed_name,
     runs.c.changed_at,
     runs.c.version,
     stale.label("stale"),
@@ -100,8 +102,9 @@ def run_of(row: Any) -> Run:  # noqa: ANN401 - a row of whatever statement
     run_id, workflow, conversation, status, epoch, claim, worker = row[:7]
     lease_expires_at, last_activity_at, host, path, held_path = row[7:12]
     repository, base, branch, arguments, plan, steps_done, attempt, error, notice = row[12:21]
-    requested_by, requested_door, created_at, changed_by, changed_door, changed_at = row[21:27]
-    version, stale_now, resumable_now = row[27:]
+    requested_by, requested_door, requested_name, created_at = row[21:25]
+    changed_by, changed_door, changed_name, changed_at = row[25:29]
+    version, stale_now, resumable_now = row[29:32]
     return Run(
         id=run_id,
         workflow=workflow,
@@ -123,8 +126,8 @@ def run_of(row: Any) -> Run:  # noqa: ANN401 - a row of whatever statement
         attempt=attempt,
         error=error,
         notice=notice,
-        requested=Change(requested_by, requested_door, created_at),
-        changed=Change(changed_by, changed_door, changed_at),
+        requested=Change(requested_by, requested_door, created_at, requested_name),
+        changed=Change(changed_by, changed_door, changed_at, changed_name),
         version=version,
         stale=bool(stale_now),
         resumable=bool(resumable_now),

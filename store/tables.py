@@ -4,6 +4,7 @@ The indexes are those that keep look-ups flat as the tables grow; each one names
 """
 
 from sqlalchemy import (
+    Boolean,
     Column,
     Float,
     Index,
@@ -25,6 +26,12 @@ LEASED_SQL = "worker IS NOT NULL AND status = 'running'"
 
 STOPPING_SQL = "held_path IS NOT NULL AND status = 'cancelled'"
 """Cancelled runs whose processes are not yet proven gone; literal for the same reason."""
+
+CARD_DUE_SQL = "shown_version < version"
+"""Runs whose card is behind; literal for the same reason."""
+
+ANSWER_DUE_SQL = "message IS NOT NULL"
+"""Deliveries that nobody has answered yet; literal for the same reason."""
 
 REFUSED_SQL = "outcome IN ('denied', 'busy')"
 """Attempts that may be counted instead of written; literal for the same reason."""
@@ -58,11 +65,15 @@ runs = Table(
     Column("notice", Text),
     Column("requested_by", Text, nullable=False),
     Column("requested_door", Text, nullable=False),
+    Column("requested_name", Text),
     Column("created_at", Float, nullable=False),
     Column("changed_by", Text, nullable=False),
     Column("changed_door", Text, nullable=False),
+    Column("changed_name", Text),
     Column("changed_at", Float, nullable=False),
     Column("version", Integer, nullable=False),
+    # NULL where nobody is shown a card of this run.
+    Column("shown_version", Integer),
     # Promise P1: whatever its status, at most one run holds a worktree.
     Index("uq_runs_held_worktree", "held_host", "held_path", unique=True),
     # The next claim number is one more than the highest.
@@ -78,6 +89,8 @@ runs = Table(
     Index("ix_runs_waiting", "host", "claim", sqlite_where=text(WAITING_SQL)),
     Index("ix_runs_stopping", "host", sqlite_where=text(STOPPING_SQL)),
     Index("ix_runs_leased", "lease_expires_at", sqlite_where=text(LEASED_SQL)),
+    # Cards that are behind their runs, by channel.
+    Index("ix_runs_card_due", "channel", "changed_at", sqlite_where=text(CARD_DUE_SQL)),
 )
 
 steps = Table(
@@ -99,6 +112,7 @@ events = Table(
     Column("id", Integer, primary_key=True),
     Column("at", Float, nullable=False),
     Column("actor", Text, nullable=False),
+    Column("actor_name", Text),
     Column("door", Text, nullable=False),
     Column("verb", Text, nullable=False),
     Column("outcome", Text, nullable=False),
@@ -127,10 +141,11 @@ deliveries = Table(
     Column("fingerprint", Text),
     Column("state", String(16), nullable=False),
     Column("received_at", Float, nullable=False),
+    Column("owner", Text),
     Column("message", Text),
     Column("answer", Text),
     Index("ix_deliveries_received", "received_at"),
-    Index("ix_deliveries_unfinished", "received_at", sqlite_where=text("state = 'received'")),
+    Index("ix_deliveries_due", "received_at", sqlite_where=text(ANSWER_DUE_SQL)),
 )
 
 cards = Table(
@@ -139,8 +154,12 @@ cards = Table(
     Column("run_id", String(8), primary_key=True),
     Column("channel", Text, nullable=False),
     Column("message", Text),
-    Column("shown_version", Integer, nullable=False),
-    Index("ix_cards_channel", "channel"),
+    Column("owner", Text),
+    Column("posting", Text),
+    Column("news", Text),
+    Column("mentioned", Boolean, nullable=False, server_default=text("0")),
+    # A thread finds the run whose card it hangs under.
+    Index("ix_cards_message", "channel", "message"),
 )
 
 workers = Table(

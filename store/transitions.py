@@ -76,7 +76,12 @@ LEASE_END = case(
 
 _status = runs.c.status
 _free = {"held_host": None, "held_path": None}
-_by = {"changed_by": bindparam("actor"), "changed_door": bindparam("door"), "changed_at": NOW}
+_by = {
+    "changed_by": bindparam("actor"),
+    "changed_door": bindparam("door"),
+    "changed_name": bindparam("actor_name"),
+    "changed_at": NOW,
+}
 _unheld_before_start = {
     "held_host": case((runs.c.worker.is_(None), null()), else_=runs.c.held_host),
     "held_path": case((runs.c.worker.is_(None), null()), else_=runs.c.held_path),

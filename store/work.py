@@ -156,7 +156,7 @@ class RunWork:
         return self._swap(Verb.NOTICE, run.id, run.epoch, text=text)
 
     def _settle(self, verb: Verb, run: Run, **values: object) -> Run | None:
-        by = {"actor": f"worker:{run.worker}", "door": Door.WORKER}
+        by = {"actor": f"worker:{run.worker}", "door": Door.WORKER, "actor_name": None}
         return self._swap(verb, run.id, run.epoch, **by, **values)
 
     def pause(self, run: Run) -> Run | None:

@@ -1,7 +1,11 @@
 """What a crash leaves between a delivery's acknowledgement and its effect."""
 
-from bot.bootstrap import Installation, installed, serving
+from dataclasses import replace
+
+from bot.bootstrap import Installation, Service, installed, serving
 from bot.conversation import Author, Conversation, Door, Message
+from bot.dispatcher import Recovered
+from bot.ports import Presence
 from tests.conftest import Person
 
 
@@ -15,29 +19,69 @@ def delivered(text: str, key: str) -> Message:
     )
 
 
-async def test_a_recent_delivery_is_carried_out_after_a_restart(ben: Person) -> None:
-    dispatcher = ben.service.dispatcher
+def another(installation: Installation) -> Installation:
+    """What another process of this host would have."""
+    return installed(installation.settings, installation.database.file.parent)
+
+
+async def recovered(service: Service, presence: Presence, platform: str) -> list[Recovered]:
+    return [one async for one in service.dispatcher.recover(platform, presence)]
+
+
+async def test_a_recent_delivery_is_carried_out_after_a_restart(
+    installation: Installation, ben: Person
+) -> None:
     message = delivered("/run quick", "1")
-    assert await dispatcher.receive(message)
-    assert not await dispatcher.receive(message)
-    recovered = [pair async for pair in dispatcher.recover("terminal")]
-    assert [(said, answer.word) for said, answer in recovered] == [(message, "started")]
-    assert [pair async for pair in dispatcher.recover("terminal")] == []
-    assert await dispatcher.handle(message) == recovered[0][1]
+    async with serving(another(installation), concurrency=0) as crashed:
+        assert await crashed.dispatcher.receive(message)
+        assert not await ben.service.dispatcher.receive(message)
+        assert await recovered(ben.service, installation.presence, "terminal") == []
+    found = await recovered(ben.service, installation.presence, "terminal")
+    assert [(one.message, one.answer.word) for one in found] == [(message, "started")]
+    assert await recovered(ben.service, installation.presence, "terminal") == []
+    assert await ben.service.dispatcher.handle(message) == found[0].answer
+
+
+async def test_a_done_delivery_keeps_its_answer_until_it_was_taken(
+    installation: Installation, ben: Person
+) -> None:
+    message = delivered("/run quick", "1")
+    async with serving(another(installation), concurrency=0) as crashed:
+        await crashed.dispatcher.receive(message)
+        answer = await crashed.dispatcher.handle(message)
+    found = await recovered(ben.service, installation.presence, "terminal")
+    assert [one.answer for one in found] == [answer]
+    await ben.service.dispatcher.answered(message)
+    async with serving(another(installation), concurrency=0) as third:
+        assert await recovered(third, installation.presence, "terminal") == []
+        assert await third.dispatcher.handle(message) == answer
+
+
+async def test_what_was_not_done_may_be_delivered_again(ben: Person) -> None:
+    message = delivered("/run quick", "1")
+    assert await ben.service.dispatcher.receive(message)
+    await ben.service.dispatcher.answered(message)
+    assert await ben.service.dispatcher.receive(message)
+
+
+async def test_plain_talk_is_not_kept(ben: Person) -> None:
+    talk = replace(delivered("stop the deploy", "1"), addressed=False)
+    assert not await ben.service.dispatcher.receive(talk)
 
 
 async def test_an_old_delivery_is_answered_without_effect(installation: Installation) -> None:
     async with serving(installation, concurrency=0) as service:
         await service.dispatcher.receive(delivered("/run quick", "1"))
-    later = installed(installation.settings, installation.database.file.parent)
+    later = another(installation)
     later.database.clock = lambda: installation.database.clock() + 61
     async with serving(later, concurrency=0) as service:
-        recovered = [pair async for pair in service.dispatcher.recover("terminal")]
-        assert "Baton restarted" in recovered[0][1].reply
-        assert await service.dispatcher.handle(delivered("/run quick", "1")) == recovered[0][1]
+        [found] = await recovered(service, later.presence, "terminal")
+        assert "Baton restarted" in found.answer.reply
+        assert await service.dispatcher.handle(delivered("/run quick", "1")) == found.answer
         assert await service.store.read(lambda tx: list(tx.runs.recent(None, None))) == []
 
 
-async def test_another_platform_recovers_its_own(ben: Person) -> None:
-    await ben.service.dispatcher.receive(delivered("/run quick", "1"))
-    assert [pair async for pair in ben.service.dispatcher.recover("slack")] == []
+async def test_another_platform_recovers_its_own(installation: Installation, ben: Person) -> None:
+    async with serving(another(installation), concurrency=0) as crashed:
+        await crashed.dispatcher.receive(delivered("/run quick", "1"))
+    assert await recovered(ben.service, installation.presence, "slack") == []

@@ -59,4 +59,5 @@ class Context:
     @property
     def by(self) -> Change:
         """The change that this command makes, if it makes one."""
-        return Change(self.invocation.message.author.actor, self.door, self.tx.now)
+        author = self.invocation.message.author
+        return Change(author.actor, self.door, self.tx.now, author.name)

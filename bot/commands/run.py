@@ -53,7 +53,7 @@ def run(context: Context) -> Outcome:
         reply = replies.worktree_busy(new.branch, holder, context.tx.now, context.door, None)
         by = holder.changed if holder else None
         return Outcome(word=Word.WORKTREE_BUSY, reply=reply, by=by)
-    context.tx.cards.open(claimed, context.conversation.channel)
+    context.tx.cards.open(claimed)
     reply = replies.started(claimed)
     if claimed.worker is None and not context.tx.live_worker(context.house.host):
         reply += replies.no_worker(context.door)

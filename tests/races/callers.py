@@ -96,7 +96,7 @@ async def _say(
     store = SqliteStore(Database(file, TERMS))
     store.start()
     rules = conductor(file.parent)
-    dispatcher = Dispatcher(store, rules, ConversationLocks())
+    dispatcher = Dispatcher(store, rules, ConversationLocks(), "")
 
     async def one(said: Message) -> Told:
         if locked:

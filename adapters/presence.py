@@ -1,0 +1,41 @@
+"""Which processes of this host are alive: each holds a lock on a file of its own until it ends."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+class PresenceFiles:
+    """Implements bot.ports.Presence below one directory that all processes of this host share.
+
+    The kernel takes a lock back when its process ends, however it ends; a pid would be reused.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def _file(self, name: str) -> Path:
+        return self._directory / f"{name.replace(':', '-').replace('/', '-')}.lock"
+
+    @contextmanager
+    def hold(self, name: str) -> Iterator[None]:
+        """Be alive under this name."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        file = self._file(name)
+        with file.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+            file.unlink(missing_ok=True)
+
+    def gone(self, name: str) -> bool:
+        """Whether the process of this name has ended."""
+        with suppress(FileNotFoundError):
+            with self._file(name).open("r+") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    return False
+            # Whoever held it did not live to take it away.
+            self._file(name).unlink(missing_ok=True)
+        return True
