@@ -5,12 +5,13 @@ The map, bottom up; a module imports only from lines above it:
     run, supervision                 a run and what works on it
     conversation, workflows          who said what and where; what can be run
     outcome, access, log             what came of it; who may; what the log says
-    ports                            what adapters and store must provide
+    ports, board                     what adapters and store must provide
     words                            the small words of which sentences are made
     replies, notices, card, locks    every sentence; a run at a glance; order
     parser                           text to command
     commands                         one function of a transaction per verb, and their table
-    conduct, dispatcher              one command in a transaction; one message in, one answer out
+    conduct, dispatcher, keeper      one command in a transaction; one message in, one answer out;
+                                     cards that heal
     execution, worker                one run's life; which runs this process works on
     config, bootstrap                settings; the one place that joins everything
     checks, once, service, cli       the command line

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,6 +128,47 @@ class Service:
     store: Store
     dispatcher: Dispatcher
     worker: Worker
+
+
+@asynccontextmanager
+async def platforms(installation: Installation, service: Service) -> AsyncIterator[list[str]]:
+    """Every chat platform that is configured is answered inside of this; their names."""
+    async with AsyncExitStack() as doors:
+        names = []
+        if installation.settings.slack.used:
+            await doors.enter_async_context(_slack(installation, service))
+            names.append("Slack")
+        yield names
+
+
+@asynccontextmanager
+async def _slack(installation: Installation, service: Service) -> AsyncIterator[None]:
+    # Imported here because only a Baton that talks in Slack needs it.
+    from adapters.slack.connect import House as SlackHouse
+    from adapters.slack.connect import SlackSetup, slack_door
+    from adapters.slack.inbound import CommandNames
+
+    slack, server = installation.settings.slack, installation.settings.server
+    setup = SlackSetup(
+        mode=slack.mode,
+        connections=slack.connections,
+        bot_token=slack.bot_token.get_secret_value(),
+        app_token=slack.app_token.get_secret_value(),
+        signing_secret=slack.signing_secret.get_secret_value(),
+        api_url=slack.api_url,
+        host=server.host,
+        port=server.port,
+        names=CommandNames(slack.resume_command, slack.cancel_command, slack.root_command),
+    )
+    house = SlackHouse(
+        store=service.store,
+        dispatcher=service.dispatcher,
+        presence=installation.presence,
+        owner=service.worker.post.name,
+        entries=frozenset(installation.conductor.policy.entries),
+    )
+    async with slack_door(setup, house):
+        yield
 
 
 @asynccontextmanager

@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from bot.access import Policy, Role, policy_of, valid_entry
 from bot.errors import ConfigurationError
@@ -15,6 +23,15 @@ from bot.workflows import Workflow
 
 PREFIX = "BATON_"
 DEFAULT_FILE = Path("config.toml")
+_ECOSYSTEM = {
+    "SLACK_BOT_TOKEN": ("slack", "bot_token"),
+    "SLACK_APP_TOKEN": ("slack", "app_token"),
+    "SLACK_SIGNING_SECRET": ("slack", "signing_secret"),
+    "SLACK_CLIENT_ID": ("slack", "client_id"),
+    "SLACK_CLIENT_SECRET": ("slack", "client_secret"),
+}
+"""Names under which other tools of a platform look for the same secrets."""
+
 _PER_RUN = ("BATON_ARG_", "BATON_RUN_ID", "BATON_EPOCH", "BATON_STEP", "BATON_ATTEMPT")
 _WORKFLOW_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
@@ -29,6 +46,39 @@ class DatabaseSettings(_Section):
     """Where Baton keeps its state."""
 
     url: str = "sqlite:///.baton/baton.db"
+
+
+class ServerSettings(_Section):
+    """Where Baton listens, and under which address others reach it."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8642, ge=0, le=65535)
+    public_url: str = ""
+
+
+_NO_SECRET = SecretStr("")
+_COMMAND = r"^/[^\s/A-Z]{1,31}$"
+
+
+class SlackSettings(_Section):
+    """How Baton is joined to Slack; not at all without a bot token."""
+
+    mode: Literal["socket", "http"] = "socket"
+    connections: int = Field(default=2, ge=1, le=10)
+    bot_token: SecretStr = _NO_SECRET
+    app_token: SecretStr = _NO_SECRET
+    signing_secret: SecretStr = _NO_SECRET
+    client_id: str = ""
+    client_secret: SecretStr = _NO_SECRET
+    api_url: str = "https://slack.com/api/"
+    resume_command: str = Field(default="/resume", pattern=_COMMAND)
+    cancel_command: str = Field(default="/cancel", pattern=_COMMAND)
+    root_command: str = Field(default="/baton", pattern=_COMMAND)
+
+    @property
+    def used(self) -> bool:
+        """Whether Baton is to talk in Slack."""
+        return bool(self.bot_token.get_secret_value() or self.client_id)
 
 
 class AccessSettings(_Section):
@@ -121,6 +171,8 @@ class Settings(_Section):
     """Everything that can be configured."""
 
     database: DatabaseSettings = DatabaseSettings()
+    server: ServerSettings = ServerSettings()
+    slack: SlackSettings = SlackSettings()
     access: AccessSettings = AccessSettings()
     runner: RunnerSettings = RunnerSettings()
     workflows: dict[Annotated[str, Field(pattern=_WORKFLOW_NAME)], WorkflowSettings] = {}
@@ -161,6 +213,9 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _overlaid(written: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
     """The settings with every BATON_SECTION__KEY of the environment put over them."""
+    for name, (section, key) in _ECOSYSTEM.items():
+        if environment.get(name):
+            written[section] = {**written.get(section, {}), key: environment[name]}
     for name, value in environment.items():
         section, separator, key = name.removeprefix(PREFIX).lower().partition("__")
         if not name.startswith(PREFIX) or not separator or name.startswith(_PER_RUN):

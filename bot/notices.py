@@ -21,9 +21,10 @@ def stopping(*, waits: bool) -> str:
     return "Stopping: the runs under way are interrupted; each can be resumed."
 
 
-def serving() -> str:
+def serving(platforms: Sequence[str]) -> str:
     """`serve` is ready, and there is nobody at its terminal."""
-    return "Baton is ready. Stop it with Ctrl-C or SIGTERM."
+    where = f" Answering in {', '.join(platforms)}." if platforms else ""
+    return f"Baton is ready.{where} Stop it with Ctrl-C or SIGTERM."
 
 
 def working(host: str) -> str:

@@ -254,6 +254,9 @@ class Cards(Protocol):
     def open(self, run: Run) -> None:
         """The run will have a card."""
 
+    def of(self, run_id: str) -> Card | None:
+        """The card of a run; None where people see none."""
+
     def due(self, first: str, last: str) -> Sequence[Card]:
         """The cards behind their runs, channels from `first` to `last`, oldest change first."""
 

@@ -15,14 +15,16 @@ def serve(options: argparse.Namespace) -> int:
 
 
 async def _serve(installation: Installation) -> int:
-    async with bootstrap.serving(installation) as service:
+    async with (
+        bootstrap.serving(installation) as service,
+        bootstrap.platforms(installation, service) as names,
+    ):
         with bootstrap.stop_signals() as stopped:
             if sys.stdin.isatty():
-                await _first(
-                    bootstrap.talk(installation, service, bootstrap.login_name()), stopped.wait()
-                )
+                talk = bootstrap.talk(installation, service, bootstrap.login_name())
+                await _first(talk, stopped.wait())
             else:
-                print(notices.serving(), flush=True)
+                print(notices.serving(names), flush=True)
                 await stopped.wait()
         _farewell(service)
     return 0

@@ -23,10 +23,16 @@ def _kill_all(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _kill_git(process: "subprocess.Popen[bytes]") -> None:
-    """Only git; the preparation finds out."""
-    with suppress(psutil.Error):
-        for each in psutil.Process(process.pid).children(recursive=True):
-            each.kill()
+    """Only git; the preparation finds out.
+
+    Twice, by the group: a git that was just being started has lost its parent by then, and would
+    go on writing into a worktree that is being made again.
+    """
+    for _ in range(2):
+        for pid in psutil.pids():
+            with suppress(ProcessLookupError):
+                if pid != process.pid and os.getpgid(pid) == process.pid:
+                    os.kill(pid, signal.SIGKILL)
 
 
 def _cut_short(house: House, branch: str, seconds: float, kill: Callable[..., None]) -> None:

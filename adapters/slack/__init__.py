@@ -1,0 +1,1 @@
+"""Slack: slash commands, mentions, direct messages, buttons and a shortcut, over slack-bolt."""

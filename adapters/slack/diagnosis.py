@@ -1,0 +1,263 @@
+"""What would keep Slack from working, found by asking Slack; `baton check` prints it."""
+
+import asyncio
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from adapters.slack.manifest import REQUIRED_SCOPES, SCOPES
+
+TIMEOUT_SECONDS = 10
+
+# --- what is said ----------------------------------------------------------------------------
+
+
+def token_missing(setting: str, remedy: str) -> str:
+    """A token is not set."""
+    return f"{setting} is empty, and Slack cannot work without it. {remedy}"
+
+
+def token_misplaced(setting: str, kind: str, held: str) -> str:
+    """A token of the one kind was put where the other belongs."""
+    return (
+        f"{setting} holds {held}, not {kind}. The one that begins with xoxb- belongs in"
+        " SLACK_BOT_TOKEN, the one that begins with xapp- in SLACK_APP_TOKEN."
+    )
+
+
+def token_unlike(setting: str, kind: str, begins: str, remedy: str) -> str:
+    """What stands there is no token of this kind."""
+    return f"{setting} is not {kind}: those begin with {begins}. {remedy}"
+
+
+def token_broken(setting: str, remedy: str) -> str:
+    """Something got into a token while it was copied."""
+    return f"{setting} has a character in it that no token has, such as a space. {remedy}"
+
+
+def token_refused(setting: str, why: str, remedy: str) -> str:
+    """Slack does not take a token."""
+    return f"Slack refuses {setting}: {why}. {remedy}"
+
+
+def token_unproven(setting: str, code: str) -> str:
+    """Slack was not able to say whether a token is good."""
+    return f"Slack could not check {setting} just now ({code}). Try again in a minute."
+
+
+def scope_missing(scope: str, disabled: str, *, required: bool) -> str:
+    """The app was installed without a scope."""
+    rest = "so nothing works" if required else "the rest works"
+    return (
+        f"The bot token lacks the scope {scope}: Baton cannot {disabled}; {rest}. Put what"
+        " baton slack-manifest prints on the app's page App Manifest, and reinstall the app."
+    )
+
+
+def no_signing_secret() -> str:
+    """Slack's requests could not be told from forged ones."""
+    return (
+        "slack.signing_secret is empty: Baton could not tell Slack's requests from forged ones,"
+        " and takes none. Put the signing secret from the app's page Basic Information into"
+        " SLACK_SIGNING_SECRET."
+    )
+
+
+def unusable_address() -> str:
+    """The address of the API is none, or has a password in it."""
+    return (
+        "slack.api_url cannot be used: it should look like https://slack.com/api/, with no name or"
+        " password in it."
+    )
+
+
+def unreachable(host: str, why: str) -> str:
+    """There is no way to Slack from here."""
+    return (
+        f"Slack's API at {host} cannot be reached: {why}. Check slack.api_url, the network, and"
+        " the proxy if HTTPS_PROXY or HTTP_PROXY names one."
+    )
+
+
+def not_slack(host: str, status: int) -> str:
+    """Something answers there that does not talk as Slack does."""
+    return (
+        f"{host} did not answer as Slack's API does (HTTP status {status}). Check slack.api_url;"
+        " if it is right, try again later."
+    )
+
+
+# --- how it is found -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """A kind of token: where it stands, what proves it, how to get one."""
+
+    setting: str
+    kind: str
+    begins: str
+    method: str
+    remedy: str
+
+
+_BOT = _Token(
+    "slack.bot_token",
+    "a bot token",
+    "xoxb-",
+    "auth.test",
+    "Install the app to your workspace, and put the bot token from its page OAuth & Permissions"
+    " into SLACK_BOT_TOKEN.",
+)
+_APP = _Token(
+    "slack.app_token",
+    "an app-level token",
+    "xapp-",
+    "apps.connections.open",
+    "Generate an app-level token with the scope connections:write on the app's page Basic"
+    " Information, and put it into SLACK_APP_TOKEN.",
+)
+_KINDS = (_BOT, _APP)
+_REFUSALS = {
+    "account_inactive": "the app was removed, or its workspace is gone",
+    "invalid_auth": "it is not known there, or not allowed from this network",
+    "missing_scope": "it lacks a scope",
+    "not_allowed_token_type": "it is of the wrong kind",
+    "not_authed": "it is not known there",
+    "token_expired": "it has expired",
+    "token_revoked": "it was revoked",
+}
+_TRANSIENT = frozenset(
+    {"fatal_error", "internal_error", "ratelimited", "request_timeout", "service_unavailable"}
+)
+
+
+async def diagnose(  # noqa: PLR0913 - one for each setting that it looks at
+    *,
+    bot_token: str,
+    app_token: str,
+    signing_secret: str,
+    mode: str,
+    api_url: str,
+    oauth: bool = False,
+) -> list[str]:
+    """One sentence for each thing that would keep Slack from working; none if all is well.
+
+    With `oauth` each workspace brings its own bot token, so that none need be configured.
+    """
+    tokens = [(_APP, app_token)] if mode == "socket" else []
+    if bot_token or not oauth:
+        tokens.insert(0, (_BOT, bot_token))
+    problems = await _problems_of_tokens(tokens, api_url)
+    if mode == "http" and not signing_secret:
+        problems.append(no_signing_secret())
+    return problems
+
+
+async def _problems_of_tokens(tokens: list[tuple[_Token, str]], api_url: str) -> list[str]:
+    """What is wrong with them by their looks, and if nothing is, what Slack says of them."""
+    seen = {token.setting: _looks_wrong(token, value) for token, value in tokens}
+    problems = [problem for problem in seen.values() if problem]
+    host = _host(api_url)
+    if host is None:
+        return [*problems, unusable_address()]
+    client = AsyncWebClient(
+        base_url=f"{api_url.rstrip('/')}/", timeout=TIMEOUT_SECONDS, retry_handlers=[]
+    )
+    answers = await asyncio.gather(
+        *(_ask(client, host, token, value) for token, value in tokens if not seen[token.setting])
+    )
+    # Two tokens meet the same unreachable host; that is said once.
+    return list(dict.fromkeys(chain(problems, *answers)))
+
+
+def _host(api_url: str) -> str | None:
+    """The host alone, which is all of the address that may be shown; None if it is unusable."""
+    try:
+        parts = urlsplit(api_url)
+    except ValueError:
+        return None
+    # The library cannot send a token beside a name that stands in the address.
+    usable = parts.scheme in {"http", "https"} and "@" not in parts.netloc
+    return parts.hostname if usable else None
+
+
+def _looks_wrong(token: _Token, value: str) -> str | None:
+    """What can be seen without asking (docs.slack.dev: Tokens)."""
+    if not value:
+        return token_missing(token.setting, token.remedy)
+    for other in _KINDS:
+        if other is not token and value.startswith(other.begins):
+            return token_misplaced(token.setting, token.kind, other.kind)
+    if not value.startswith(token.begins):
+        return token_unlike(token.setting, token.kind, token.begins, token.remedy)
+    if not re.fullmatch(r"[!-~]+", value):
+        return token_broken(token.setting, token.remedy)
+    return None
+
+
+async def _ask(client: AsyncWebClient, host: str, token: _Token, value: str) -> list[str]:
+    """What Slack says of a token; the library sends it in a header, never in the address."""
+    try:
+        answer = await client.api_call(token.method, params={"token": value})
+    except SlackApiError as error:
+        return [_refusal(host, token, error.response)]
+    except (aiohttp.ClientError, OSError) as error:
+        return [unreachable(host, _why(error))]
+    except (AttributeError, ValueError):
+        # slack_sdk stumbles over a successful answer that is no JSON object.
+        return [not_slack(host, 200)]
+    return list(_missing_scopes(answer.headers)) if token is _BOT else []
+
+
+def _refusal(host: str, token: _Token, response: Any) -> str:  # noqa: ANN401 - of two libraries
+    """The sentence for an answer that says no, or that is not Slack's."""
+    data = getattr(response, "data", None)
+    code = str(data.get("error", "")) if isinstance(data, dict) else ""
+    # Only a word is repeated: whatever else answers there may echo the token.
+    if not re.fullmatch(r"[a-z_]{1,60}", code):
+        status: int = getattr(response, "status_code", None) or response.status
+        return not_slack(host, status)
+    if code in _TRANSIENT:
+        return token_unproven(token.setting, code)
+    why = f"{_REFUSALS[code]} ({code})" if code in _REFUSALS else code
+    return token_refused(token.setting, why, token.remedy)
+
+
+def _missing_scopes(headers: Mapping[str, Any]) -> Iterator[str]:
+    """What the token lacks, by the header that Slack sends with every answer.
+
+    See docs.slack.dev: Installing with OAuth. A proxy may drop it; then nothing is known.
+    """
+    granted = headers.get("x-oauth-scopes")
+    if granted is None:
+        return
+    scopes = {scope.strip() for scope in str(granted).split(",")}
+    for scope, use in SCOPES.items():
+        if scope not in scopes:
+            yield scope_missing(scope, use, required=scope in REQUIRED_SCOPES)
+
+
+def _why(error: Exception) -> str:
+    """Why there was no answer, in words without addresses."""
+    match error:
+        case TimeoutError():
+            return f"no answer within {TIMEOUT_SECONDS} seconds"
+        case aiohttp.ClientHttpProxyError() | aiohttp.ClientProxyConnectionError():
+            return "the proxy does not let it through"
+        case aiohttp.ClientConnectorDNSError():
+            return "there is no such host"
+        case aiohttp.ClientSSLError():
+            return "no secure connection could be made"
+        case aiohttp.ClientConnectorError(errno=int(number)) if number > 0:
+            return os.strerror(number).lower()
+        case _:
+            return "the connection failed"

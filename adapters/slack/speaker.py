@@ -1,0 +1,204 @@
+"""Answers in Slack: what changed a run goes into its thread, everything else to one person.
+
+Nothing is said twice: an answer whose fate is unknown is looked for where that can be done, and
+otherwise left alone.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from adapters.slack import blocks
+from adapters.slack.api import SlackApi
+from adapters.slack.board import QUIET, root_of
+from adapters.slack.inbound import is_direct
+from bot import log
+from bot.board import PostGoneError, PostLaterError, PostRefusedError, PostUncertainError
+from bot.conversation import Conversation, Door, Message
+from bot.outcome import Answer, Word
+from bot.ports import Store, Transaction
+from bot.run import Change, Run
+from bot.words import who
+
+PUBLIC = frozenset({Word.RESUMED, Word.CANCELLED, Word.RELEASED})
+"""Outcomes that everybody in the run's thread sees; a started run is seen by its card."""
+
+_URL_SECONDS = 29 * 60.0
+_TRIES = 8
+_AGAIN_SECONDS = 1.0
+_METADATA = "baton_answer"
+
+_Send = Callable[[], Awaitable[object]]
+
+
+class Speaker:
+    """Brings each answer to where it belongs."""
+
+    def __init__(self, api: SlackApi, store: Store) -> None:
+        self._api = api
+        self._store = store
+
+    async def answer(
+        self, message: Message, told: Answer, *, age_seconds: float = 0, again: bool = False
+    ) -> None:
+        """Say it, or give up and log why. `again` where it may have been said already."""
+        with log.span("reply.send", delivery=message.delivery, run=told.run_id) as span:
+            try:
+                span.fields["route"] = await self._said(message, told, age_seconds, again=again)
+            except (PostGoneError, PostLaterError, PostRefusedError, PostUncertainError) as error:
+                span.reject(str(error))
+
+    async def _said(
+        self, message: Message, told: Answer, age_seconds: float, *, again: bool
+    ) -> str:
+        """The route that the answer took."""
+        if told.word in PUBLIC:
+            thread = await self._thread_of(told)
+            told_all = thread and await self._publicly(message, told, thread, again=again)
+            if told_all and thread and thread.channel == message.conversation.channel:
+                await self._clear(message, age_seconds)
+                return "thread"
+        return await self._privately(message, await self._content(message, told), age_seconds)
+
+    # --- in the run's thread ---------------------------------------------------------------
+
+    async def _thread_of(self, told: Answer) -> Conversation | None:
+        """The thread of the run; None where it has none (yet) in Slack."""
+        run = told.body["run"]
+        place = Conversation(run["conversation"])
+        if place.platform != "slack":
+            return None
+        card = await self._store.read(lambda tx: tx.cards.of(run["id"]))
+        root = place.thread or (card.message if card else None)
+        return Conversation(f"{place.channel}:{root_of(place, root)}") if root else None
+
+    async def _publicly(
+        self, message: Message, told: Answer, thread: Conversation, *, again: bool
+    ) -> bool:
+        """Whether everybody in the thread sees the answer now."""
+        content = {
+            "text": blocks.escaped(told.reply),
+            "blocks": [*blocks.said(told.reply), blocks.aside(_by(message))],
+            "metadata": {"event_type": _METADATA, "event_payload": {"answer": _digest(message)}},
+        }
+        if again and await self._is_there(message, thread):
+            return True
+        try:
+            await self._patiently(
+                partial(self._post, thread, content), partial(self._is_there, message, thread)
+            )
+        except PostRefusedError as refused:
+            log.event("reply.thread_rejected", delivery=message.delivery, reason=str(refused))
+            return False
+        return True
+
+    async def _post(self, place: Conversation, content: Mapping[str, Any]) -> None:
+        _, team, channel = place.channel.split(":")
+        values = {"channel": channel, **QUIET, **content}
+        if place.thread is not None:
+            values["thread_ts"] = place.thread
+        await self._api.call(team, "chat.postMessage", values)
+
+    async def _is_there(self, message: Message, thread: Conversation) -> bool:
+        """Whether the answer stands in the thread; taken for true where nobody can look."""
+        _, team, channel = thread.channel.split(":")
+        values = {"channel": channel, "ts": thread.thread, "include_all_metadata": True}
+        try:
+            answer = await self._api.call(team, "conversations.replies", values)
+        except PostRefusedError:
+            return True
+        wanted = {"answer": _digest(message)}
+        return any(
+            (found.get("metadata") or {}).get("event_payload") == wanted
+            for found in answer["messages"]
+        )
+
+    async def _clear(self, message: Message, age_seconds: float) -> None:
+        """Take away the private choice that was answered in public."""
+        url = message.reply_to.get("url")
+        if message.reply_to.get("private") and url and age_seconds < _URL_SECONDS:
+            await self._api.respond(url, {"delete_original": True})
+
+    # --- to one person ---------------------------------------------------------------------
+
+    async def _content(self, message: Message, told: Answer) -> dict[str, Any]:
+        verb = message.text.partition(" ")[0].removeprefix("/")
+        shown = blocks.answer(told, verb)
+        if message.door is Door.SLACK_SHORTCUT and told.word is Word.SHOWN and verb == "status":
+            shown = blocks.choice(told, await self._runs(told))
+        return {"text": blocks.escaped(told.reply), "blocks": shown}
+
+    async def _runs(self, told: Answer) -> Sequence[Run]:
+        """The run that the answer shows, as it is now."""
+        return await self._store.read(partial(_run_in, run_id=told.run_id))
+
+    async def _privately(
+        self, message: Message, content: Mapping[str, Any], age_seconds: float
+    ) -> str:
+        """Say it by the first way that Slack does not refuse; returns which one that was."""
+        refused = PostRefusedError("there is no way to this person")
+        for route, send in self._ways(message, content, age_seconds):
+            try:
+                await self._patiently(send, None)
+            except PostRefusedError as error:
+                refused = error
+            else:
+                return route
+        raise refused
+
+    def _ways(
+        self, message: Message, content: Mapping[str, Any], age_seconds: float
+    ) -> list[tuple[str, _Send]]:
+        _, team, channel = message.conversation.channel.split(":")
+        url, user = message.reply_to.get("url"), message.reply_to["user"]
+        thread = {"thread_ts": message.conversation.thread} if message.conversation.thread else {}
+        ways: list[tuple[str, _Send]] = []
+        if url and age_seconds < _URL_SECONDS:
+            replace = bool(message.reply_to.get("private"))
+            body = {"response_type": "ephemeral", "replace_original": replace, **thread, **content}
+            ways.append(("url", partial(self._api.respond, url, body)))
+        if is_direct(channel):
+            ways.append(("direct", partial(self._post, message.conversation, content)))
+        else:
+            values = {"channel": channel, "user": user, **thread, **content}
+            ways.append(("private", partial(self._api.call, team, "chat.postEphemeral", values)))
+        alone = Conversation(f"slack:{team}:{user}")
+        ways.append(("direct", partial(self._post, alone, content)))
+        return ways
+
+    # --- patience --------------------------------------------------------------------------
+
+    async def _patiently(self, send: _Send, is_there: Callable[[], Awaitable[bool]] | None) -> None:
+        """Send until Slack took it; what it may have taken is looked for before it is repeated."""
+        for _ in range(_TRIES):
+            try:
+                await send()
+            except PostLaterError as later:
+                await asyncio.sleep(later.seconds)
+            except PostUncertainError as uncertain:
+                if is_there is None and not uncertain.fault:
+                    raise
+                await asyncio.sleep(_AGAIN_SECONDS)
+                if is_there is not None and await is_there():
+                    return
+            else:
+                return
+        raise PostLaterError("tried for too long", 0)
+
+
+def _run_in(tx: Transaction, run_id: str | None) -> Sequence[Run]:
+    run = tx.runs.get(run_id) if run_id else None
+    return [run] if run else []
+
+
+def _by(message: Message) -> str:
+    """Whose doing it was."""
+    author = message.author
+    return who(Change(author.actor, message.door, 0.0, author.name))
+
+
+def _digest(message: Message) -> str:
+    """Names a delivery to whoever reads the message, without its ids."""
+    return hashlib.sha256((message.delivery or "").encode()).hexdigest()[:16]

@@ -1,0 +1,225 @@
+"""Keeps the cards of one platform true: each run's card is edited until it shows its run.
+
+A card is due while the version shown is behind the run's, so nothing that happens can be missed:
+what fails is tried again, what a crash interrupts is found by the next process. Beside its card a
+run gets a new message only when a person is needed or the run ended.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+from bot import log
+from bot.board import (
+    Board,
+    PostGoneError,
+    PostLaterError,
+    PostRefusedError,
+    PostUncertainError,
+)
+from bot.conversation import Conversation
+from bot.ports import Card, DatabaseUnavailableError, Presence, Store, Transaction
+from bot.run import Run, RunStatus
+
+EDIT_SECONDS = 1.2
+"""Between two edits in one channel, so that no platform finds them too many."""
+
+_RECHECK_SECONDS = 1.0
+_AGAIN_SECONDS = 1.0
+_CARD = "card"
+_AFTER_ALL = "\U0010ffff"
+
+
+_Post = Callable[[str], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Whose cards a keeper keeps: `owner` is this process, `platform` the first word of a key."""
+
+    platform: str
+    owner: str
+    edit_seconds: float = EDIT_SECONDS
+
+
+class CardKeeper:
+    """Shows every card of a platform, one edit at a time in each channel."""
+
+    def __init__(self, desk: Desk, store: Store, board: Board, presence: Presence) -> None:
+        self._desk = desk
+        self._store = store
+        self._board = board
+        self._presence = presence
+        self._ready_at: dict[str, float] = {}
+        self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._freed = asyncio.Event()
+
+    async def keep(self) -> None:
+        """Keep the cards until cancelled; then every edit under way has come to its end."""
+        watch = self._store.watch()
+        try:
+            while True:
+                await self._look_round()
+                await self._first(watch.changed(self._pause()), self._freed.wait())
+                self._freed.clear()
+        finally:
+            watch.close()
+            await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+
+    @staticmethod
+    async def _first(*works: object) -> None:
+        waits = [asyncio.ensure_future(work) for work in works]  # type: ignore[call-overload]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for waiting in waits:
+                waiting.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+
+    def _pause(self) -> float:
+        """Seconds until the next channel may be edited again, or until all is looked at anew."""
+        now = asyncio.get_running_loop().time()
+        self._ready_at = {place: at for place, at in self._ready_at.items() if at > now}
+        return min((at - now for at in self._ready_at.values()), default=_RECHECK_SECONDS)
+
+    async def _look_round(self) -> None:
+        try:
+            cards = await self._store.read(self._due)
+        except DatabaseUnavailableError as error:
+            log.event("card.look_rejected", reason=str(error))
+            return
+        now = asyncio.get_running_loop().time()
+        for card in cards:
+            place = Conversation(card.run.conversation).channel
+            busy = place in self._under_way or self._ready_at.get(place, 0) > now
+            if not busy and self._may_keep(card):
+                self._begin(place, card)
+
+    def _due(self, tx: Transaction) -> list[Card]:
+        first = f"{self._desk.platform}:"
+        return list(tx.cards.due(first, first + _AFTER_ALL))
+
+    def _may_keep(self, card: Card) -> bool:
+        owner = card.owner
+        return owner is None or owner == self._desk.owner or self._presence.gone(owner)
+
+    def _begin(self, place: str, card: Card) -> None:
+        now = asyncio.get_running_loop().time()
+        self._ready_at[place] = now + self._desk.edit_seconds
+        task = asyncio.create_task(self._keep_one(place, card))
+        self._under_way[place] = task
+        task.add_done_callback(partial(self._ended, place))
+
+    def _ended(self, place: str, _task: object) -> None:
+        del self._under_way[place]
+        self._freed.set()
+
+    async def _keep_one(self, place: str, card: Card) -> None:
+        """Show one card; whatever goes wrong with it is logged and is no matter of the others."""
+        try:
+            if card.owner != self._desk.owner and not await self._take(card):
+                return
+            await self._show(card)
+        except PostLaterError as later:
+            now = asyncio.get_running_loop().time()
+            self._ready_at[place] = now + max(later.seconds, self._desk.edit_seconds)
+            log.event("card.show_rejected", run=card.run.id, reason=str(later))
+        except DatabaseUnavailableError as error:
+            log.event("card.show_rejected", run=card.run.id, reason=str(error))
+        except Exception as error:  # noqa: BLE001 - see above
+            log.fault("card.show_failed", error, run=card.run.id)
+            self._ready_at[place] = asyncio.get_running_loop().time() + _AGAIN_SECONDS
+
+    async def _take(self, card: Card) -> bool:
+        take = partial(_take, card=card, owner=self._desk.owner)
+        return await self._store.write(take)
+
+    # --- one card --------------------------------------------------------------------------
+
+    async def _show(self, card: Card) -> None:
+        """Bring card and news up to the run as it was read, and note that people see it."""
+        try:
+            card = await self._with_message(card)
+            card = await self._with_news(card)
+        except PostRefusedError as refused:
+            # Nothing to be done before somebody lets us in; the next change tries again.
+            log.event("card.show_rejected", run=card.run.id, reason=str(refused))
+        version = card.run.version
+        await self._store.write(lambda tx: tx.cards.shown(card, version))
+
+    async def _with_message(self, card: Card) -> Card:
+        if card.message is not None:
+            try:
+                await self._board.edit(card.run, card.message)
+            except PostGoneError:
+                card = replace(card, message=None)
+            else:
+                return card
+        message = await self._posted(card, _CARD, partial(self._board.post, card.run))
+        return replace(card, message=message)
+
+    async def _with_news(self, card: Card) -> Card:
+        news = news_of(card.run, self._desk.platform)
+        if news is None or news == card.news or card.message is None:
+            return card
+        mention = not card.mentioned
+        announce = partial(self._board.announce, card.run, card.message, mention=mention)
+        await self._posted(card, news, announce)
+        return replace(card, news=news, mentioned=True)
+
+    async def _posted(self, card: Card, what: str, post: _Post) -> str | None:
+        """Post something once, whatever gets lost: its message, None where it cannot be known."""
+        if card.posting == what:
+            return await self._found_or_posted(card, what, post)
+        await self._note_posting(card, what)
+        return await self._post(card, what, post)
+
+    async def _note_posting(self, card: Card, what: str | None) -> None:
+        await self._store.write(lambda tx: tx.cards.posting(card.run.id, what))
+
+    async def _post(self, card: Card, what: str, post: _Post) -> str | None:
+        try:
+            return await post(what)
+        except PostUncertainError as error:
+            log.event("card.post_rejected", run=card.run.id, reason=str(error))
+            raise PostLaterError(str(error), _AGAIN_SECONDS) from error
+        except (PostLaterError, PostRefusedError):
+            await self._note_posting(card, None)
+            raise
+
+    async def _found_or_posted(self, card: Card, what: str, post: _Post) -> str | None:
+        try:
+            found = await self._board.look_for(card.run, card.message, what)
+        except PostRefusedError as refused:
+            # It cannot be looked for; one message too few is better than two.
+            log.event("card.look_rejected", run=card.run.id, reason=str(refused))
+            return None
+        return found or await self._post(card, what, post)
+
+
+def _take(tx: Transaction, card: Card, owner: str) -> bool:
+    return tx.cards.take(card.run.id, card.owner, owner)
+
+
+def news_of(run: Run, platform: str) -> str | None:
+    """What is worth a message of its own; None where the card is enough.
+
+    The same news has the same name, so that it is told once. Who cancels a run in its own
+    conversation is answered there; a cancel from elsewhere is news.
+    """
+    return next(_news(run, platform), None)
+
+
+def _news(run: Run, platform: str) -> Iterator[str]:
+    if run.stale:
+        yield f"{run.epoch}:interrupted"
+    if run.status is RunStatus.PAUSED:
+        yield f"{run.epoch}:paused"
+    if run.status in {RunStatus.FAILED, RunStatus.COMPLETED}:
+        yield f"{run.epoch}:{run.status}"
+    if run.stopping and run.error is not None:
+        yield f"{run.epoch}:unproven"
+    elsewhere = not run.changed.door.startswith(platform)
+    if run.status is RunStatus.CANCELLED and not run.held and elsewhere:
+        yield f"{run.epoch}:cancelled"
