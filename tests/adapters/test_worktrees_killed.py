@@ -71,7 +71,10 @@ def test_killed_at_any_moment_and_repeated(
             _cut_short(house, branch, chance.uniform(0, life), kill)
         assert house.prepare(branch).reason is None, house.said
         assert house.stands(branch)
-        assert house.asides() == []
+        if kill is _kill_all:
+            assert house.asides() == []
+        # A git that is killed while it takes back its own half-made worktree leaves a directory
+        # that it does not know any more. Nobody can tell it from a person's, so it is kept.
         assert not list((house.repository / ".git").rglob("*.lock"))
 
 
