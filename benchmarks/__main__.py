@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks import commands, conversations, growth, idle, start
+from benchmarks import commands, conversations, growth, idle, slack, start
 from benchmarks.figures import Effort, Figure, Measure
 
 _MEASURES: Mapping[str, Measure] = {
@@ -18,6 +18,7 @@ _MEASURES: Mapping[str, Measure] = {
     "conversations": conversations.measure,
     "growth": growth.measure,
     "idle": idle.measure,
+    "slack": slack.measure,
     "start": start.measure,
 }
 

@@ -1,6 +1,8 @@
 """`check` and `migrate`: whether everything that is configured works."""
 
 import argparse
+import asyncio
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,15 +17,31 @@ def migrate(options: argparse.Namespace) -> int:
     return 0
 
 
+def slack_manifest(options: argparse.Namespace) -> int:
+    """Print the manifest of the Slack app, for the settings as they are."""
+    from bot.bootstrap import slack
+
+    print(json.dumps(slack.slack_manifest(options.config), indent=2))
+    return 0
+
+
 def check(options: argparse.Namespace) -> int:
     """Name everything that would keep a run from working; 0 when there is nothing."""
     installation = bootstrap.install(options.config)
-    problems = list(_problems(installation))
+    problems = [*_problems(installation), *_platform_problems(installation)]
     for problem in problems:
         print(problem)
     if not problems:
         print(notices.all_well(sorted(installation.conductor.house.catalogue)))
     return 1 if problems else 0
+
+
+def _platform_problems(installation: bootstrap.Installation) -> list[str]:
+    if not installation.settings.slack.used:
+        return []
+    from bot.bootstrap import slack
+
+    return asyncio.run(slack.diagnosed(installation))
 
 
 def _problems(installation: bootstrap.Installation) -> Iterator[str]:

@@ -20,6 +20,7 @@ _SERVICES = {
 _CHECKS = {
     "check": "look whether everything that is configured can work",
     "migrate": "bring the database up to date and say so",
+    "slack-manifest": "print what Slack wants to know of Baton when the app is made",
 }
 
 
@@ -111,7 +112,11 @@ def _entry(verb: str) -> Callable[[argparse.Namespace], int]:
     if verb in _CHECKS:
         from bot import checks
 
-        return {"check": checks.check, "migrate": checks.migrate}[verb]
+        return {
+            "check": checks.check,
+            "migrate": checks.migrate,
+            "slack-manifest": checks.slack_manifest,
+        }[verb]
     from bot import once
 
     return once.command

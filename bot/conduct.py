@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from bot import replies
 from bot.access import Policy, Role
 from bot.commands import COMMANDS, Context, House
-from bot.conversation import Invocation
-from bot.outcome import UNSTORED, Answer, AuditEvent, Outcome, Word, answer_again, answer_of
+from bot.conversation import Conversation, Invocation
+from bot.outcome import PUBLIC, UNSTORED, Answer, AuditEvent, Outcome, Word, answer_again, answer_of
 from bot.ports import DeliveryState, Transaction
 
 _REFUSALS = frozenset({Word.DENIED, Word.BUSY})
@@ -84,11 +84,20 @@ def record(
         tx.audit.refused(event)
     else:
         tx.audit.add(event)
-    answer = answer_of(outcome)
+    answer = answer_of(outcome, _card_of(tx, outcome))
     delivery = invocation.message.delivery
     if delivery and (final or outcome.word not in UNSTORED):
         tx.deliveries.done(delivery, invocation.fingerprint, answer)
     return answer
+
+
+def _card_of(tx: Transaction, outcome: Outcome) -> str | None:
+    """Where everybody will see the answer; looked up here, since another look costs more."""
+    run = outcome.run
+    if run is None or outcome.word not in PUBLIC or not Conversation(run.conversation).has_cards:
+        return None
+    card = tx.cards.of(run.id)
+    return card.message if card else None
 
 
 def _event(tx: Transaction, invocation: Invocation, outcome: Outcome) -> AuditEvent:

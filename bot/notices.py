@@ -63,3 +63,118 @@ def no_git() -> str:
 def no_repository(workflow: str, repository: str) -> str:
     """`check`: a workflow has no repository."""
     return f"workflows.{workflow}.repository: there is no git repository at {repository}."
+
+
+# --- Slack -----------------------------------------------------------------------------------
+
+
+def unusable_command(command: str) -> str:
+    """A slash command has a form that Slack does not take."""
+    return (
+        f"{command!r} cannot be a slash command: it needs a slash and then up to 31 characters"
+        " without spaces and capitals. Nothing was printed; choose another name."
+    )
+
+
+def built_in_command(command: str) -> str:
+    """A slash command has the name of one of Slack's own."""
+    return (
+        f"{command} is one of Slack's own commands, and Slack refuses a manifest that has it."
+        " Nothing was printed; choose another name."
+    )
+
+
+def same_command_twice(command: str) -> str:
+    """Two slash commands have one name."""
+    return f"{command} is named twice. Nothing was printed; give each command a name of its own."
+
+
+def no_public_url() -> str:
+    """Slack is to call Baton, and nobody said where."""
+    return (
+        "server.public_url is no web address, and Slack must be told where to reach Baton. Nothing"
+        " was printed; set it to something like https://baton.example.com."
+    )
+
+
+def not_installed() -> str:
+    """Somebody talks to Baton in a workspace whose token it does not have."""
+    return (
+        "Baton is not installed in this workspace, or was removed from it. Nothing changed; who"
+        " looks after the app can install it again."
+    )
+
+
+def token_missing(setting: str, remedy: str) -> str:
+    """A token is not set."""
+    return f"{setting} is empty, and Slack cannot work without it. {remedy}"
+
+
+def token_misplaced(setting: str, kind: str, held: str) -> str:
+    """A token of the one kind was put where the other belongs."""
+    return (
+        f"{setting} holds {held}, not {kind}. The one that begins with xoxb- belongs in"
+        " SLACK_BOT_TOKEN, the one that begins with xapp- in SLACK_APP_TOKEN."
+    )
+
+
+def token_unlike(setting: str, kind: str, begins: str, remedy: str) -> str:
+    """What stands there is no token of this kind."""
+    return f"{setting} is not {kind}: those begin with {begins}. {remedy}"
+
+
+def token_broken(setting: str, remedy: str) -> str:
+    """Something got into a token while it was copied."""
+    return f"{setting} has a character in it that no token has, such as a space. {remedy}"
+
+
+def token_refused(setting: str, why: str, remedy: str) -> str:
+    """Slack does not take a token."""
+    return f"Slack refuses {setting}: {why}. {remedy}"
+
+
+def token_unproven(setting: str, code: str) -> str:
+    """Slack was not able to say whether a token is good."""
+    return f"Slack could not check {setting} just now ({code}). Try again in a minute."
+
+
+def scope_missing(scope: str, disabled: str, *, required: bool) -> str:
+    """The app was installed without a scope."""
+    rest = "so nothing works" if required else "the rest works"
+    return (
+        f"The bot token lacks the scope {scope}: Baton cannot {disabled}; {rest}. Put what"
+        " baton slack-manifest prints on the app's page App Manifest, and reinstall the app."
+    )
+
+
+def no_signing_secret() -> str:
+    """Slack's requests could not be told from forged ones."""
+    return (
+        "slack.signing_secret is empty: Baton could not tell Slack's requests from forged ones,"
+        " and takes none. Put the signing secret from the app's page Basic Information into"
+        " SLACK_SIGNING_SECRET."
+    )
+
+
+def unusable_address() -> str:
+    """The address of the API is none, or has a password in it."""
+    return (
+        "slack.api_url cannot be used: it should look like https://slack.com/api/, with no name or"
+        " password in it."
+    )
+
+
+def unreachable(host: str, why: str) -> str:
+    """There is no way to Slack from here."""
+    return (
+        f"Slack's API at {host} cannot be reached: {why}. Check slack.api_url, the network, and"
+        " the proxy if HTTPS_PROXY or HTTP_PROXY names one."
+    )
+
+
+def not_slack(host: str, status: int) -> str:
+    """Something answers there that does not talk as Slack does."""
+    return (
+        f"{host} did not answer as Slack's API does (HTTP status {status}). Check slack.api_url;"
+        " if it is right, try again later."
+    )

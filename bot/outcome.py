@@ -1,7 +1,7 @@
 """What came of a command: one word that scripts rely on, one reply that people read."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -54,6 +54,10 @@ EXIT_CODES: Mapping[Word, int] = {
 
 UNSTORED = frozenset({Word.BUSY, Word.ERROR})
 """Outcomes after which a repeated delivery is tried afresh instead of answered from the store."""
+
+
+PUBLIC = frozenset({Word.RESUMED, Word.CANCELLED, Word.RELEASED})
+"""Outcomes that everybody in the run's thread sees; a started run is seen by its card."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,12 +166,14 @@ class Answer:
     """What a door gets back: fresh, or the stored one when a delivery is repeated.
 
     `body` is the contract's JSON object (`events` beside it for a history), so that a repeated
-    delivery is answered with the very same object.
+    delivery is answered with the very same object. `card` is the platform's id of the run's card,
+    where everybody is to see a fresh answer and the card was posted already.
     """
 
     word: Word
     reply: str
     body: Mapping[str, Any]
+    card: str | None = field(default=None, compare=False)
 
     @property
     def run_id(self) -> str | None:
@@ -176,12 +182,12 @@ class Answer:
         return run["id"] if run else None
 
 
-def answer_of(outcome: Outcome) -> Answer:
+def answer_of(outcome: Outcome, card: str | None = None) -> Answer:
     """The answer that tells this outcome."""
     body = outcome_json(outcome)
     if outcome.events:
         body["events"] = [event_json(event) for event in outcome.events]
-    return Answer(outcome.word, outcome.reply, body)
+    return Answer(outcome.word, outcome.reply, body, card)
 
 
 def answer_again(body: Mapping[str, Any]) -> Answer:

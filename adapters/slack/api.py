@@ -24,6 +24,7 @@ _READING = frozenset(
 """Methods that take no JSON (docs.slack.dev: web-api)."""
 
 _NOT_THERE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
+_TOKEN_ERRORS = frozenset({"account_inactive", "invalid_auth", "token_expired", "token_revoked"})
 _MAYBE_DONE = frozenset({"fatal_error", "internal_error", "request_timeout", "service_unavailable"})
 
 
@@ -32,6 +33,9 @@ class Clients(Protocol):
 
     async def of(self, team: str) -> AsyncWebClient:
         """The client for this workspace. Raises PostRefusedError where Baton is not installed."""
+
+    def forget(self, team: str) -> None:
+        """Look this workspace up anew: its token was refused."""
 
 
 class OneWorkspace:
@@ -43,6 +47,9 @@ class OneWorkspace:
     async def of(self, team: str) -> AsyncWebClient:  # noqa: ARG002 - there is only one
         """The one client there is."""
         return self._client
+
+    def forget(self, team: str) -> None:
+        """There is no other token."""
 
 
 def web_client(token: str | None, api_url: str, session: aiohttp.ClientSession) -> AsyncWebClient:
@@ -76,7 +83,10 @@ class SlackApi:
             else:
                 answer = await client.api_call(method, json=dict(values))
         except SlackApiError as error:
-            raise _told(error) from error
+            told = _told(error)
+            if str(told) in _TOKEN_ERRORS:
+                self._clients.forget(team)
+            raise told from error
         except (TimeoutError, aiohttp.ClientError) as error:
             raise _cut(error) from error
         data = answer.data

@@ -16,12 +16,12 @@ from slack_bolt.response import BoltResponse
 from adapters.slack.inbound import OWN_ACTION, CommandNames, message_of
 from adapters.slack.manifest import SHORTCUT
 from adapters.slack.people import People
-from adapters.slack.speaker import PUBLIC, Speaker
+from adapters.slack.speaker import Speaker
 from bot import log
 from bot.conversation import Door, Message
 from bot.dispatcher import Dispatcher, explained
 from bot.keeper import CardKeeper
-from bot.outcome import Answer, Word, answer_of
+from bot.outcome import PUBLIC, Answer, Word, answer_of
 from bot.ports import DatabaseUnavailableError, Presence, Store
 
 _RECOVER_SECONDS = 2.0

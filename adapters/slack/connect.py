@@ -2,16 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 from aiohttp import web
 from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
-from slack_bolt.async_app import AsyncApp
+from slack_bolt.async_app import AsyncApp, AsyncBoltContext, AsyncBoltRequest
 from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.response import BoltResponse
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -19,15 +21,18 @@ from adapters.slack.api import OneWorkspace, SlackApi, web_client
 from adapters.slack.app import Counter, SlackDoor
 from adapters.slack.board import SlackBoard
 from adapters.slack.inbound import CommandNames
-from adapters.slack.manifest import EVENTS_PATH
+from adapters.slack.manifest import EVENTS_PATH, REDIRECT_PATH
 from adapters.slack.people import People
 from adapters.slack.speaker import Speaker
-from bot import log
+from adapters.slack.workspaces import INSTALL_PATH, Installations, OAuthApp, Workspaces
+from bot import log, notices
+from bot.board import PostRefusedError
 from bot.dispatcher import Dispatcher
 from bot.keeper import CardKeeper, Desk
 from bot.ports import Presence, Store
 
 _CONNECT_AGAIN_SECONDS = 2.0
+_LARGEST_BODY = 1024**2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +48,7 @@ class SlackSetup:
     host: str
     port: int
     names: CommandNames
+    oauth: OAuthApp | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,20 +60,22 @@ class House:
     presence: Presence
     owner: str
     entries: Collection[str]
+    installations: Installations | None = None
 
 
 @asynccontextmanager
 async def slack_door(setup: SlackSetup, house: House) -> AsyncIterator[SlackDoor]:
     """Slack is answered inside of this; at the end nothing more is taken, and all is answered."""
     async with aiohttp.ClientSession() as session:
-        client = web_client(setup.bot_token, setup.api_url, session)
-        door = SlackDoor(_counter(setup, house, SlackApi(OneWorkspace(client), session)))
-        app = app_of(setup, client)
+        client = web_client(setup.bot_token or None, setup.api_url, session)
+        clients = _clients(setup, house, client, session)
+        door = SlackDoor(counter_of(setup, house, SlackApi(clients, session)))
+        app = app_of(setup, client, clients)
         door.attach(app)
         keeping = asyncio.create_task(door.keep_on())
         try:
             async with AsyncExitStack() as connections:
-                await _connect(setup, app, connections)
+                await _connect(setup, app, clients, connections)
                 yield door
             await door.drain()
         finally:
@@ -75,7 +83,16 @@ async def slack_door(setup: SlackSetup, house: House) -> AsyncIterator[SlackDoor
             await asyncio.gather(keeping, return_exceptions=True)
 
 
-def _counter(setup: SlackSetup, house: House, api: SlackApi) -> Counter:
+def _clients(
+    setup: SlackSetup, house: House, client: AsyncWebClient, session: aiohttp.ClientSession
+) -> OneWorkspace | Workspaces:
+    if setup.oauth is None or house.installations is None:
+        return OneWorkspace(client)
+    return Workspaces(setup.oauth, house.installations, session)
+
+
+def counter_of(setup: SlackSetup, house: House, api: SlackApi) -> Counter:
+    """The parts of the door, joined."""
     desk = Desk("slack", house.owner)
     return Counter(
         store=house.store,
@@ -88,44 +105,83 @@ def _counter(setup: SlackSetup, house: House, api: SlackApi) -> Counter:
     )
 
 
-def app_of(setup: SlackSetup, client: AsyncWebClient) -> AsyncApp:
-    """The Bolt app of one workspace. It checks signatures in HTTP mode; a socket has no need."""
+def app_of(
+    setup: SlackSetup, client: AsyncWebClient, clients: OneWorkspace | Workspaces
+) -> AsyncApp:
+    """The Bolt app. It checks signatures in HTTP mode; a socket has no need of that."""
 
-    async def authorize(enterprise_id: str | None, team_id: str | None) -> AuthorizeResult:
-        return AuthorizeResult(
-            enterprise_id=enterprise_id, team_id=team_id, bot_token=setup.bot_token
-        )
+    async def authorize(enterprise_id: str | None, team_id: str | None) -> AuthorizeResult | None:
+        try:
+            known = await clients.of(team_id or enterprise_id or "")
+        except PostRefusedError:
+            return None
+        return AuthorizeResult(enterprise_id=enterprise_id, team_id=team_id, bot_token=known.token)
 
     quiet = logging.getLogger("baton.slack")
-    quiet.setLevel(logging.ERROR)
-    return AsyncApp(
+    quiet.setLevel(logging.CRITICAL)
+    app = AsyncApp(
         name="baton",
         logger=quiet,
         client=client,
-        authorize=authorize,
+        authorize=authorize,  # type: ignore[arg-type] # None: not installed there
         signing_secret=setup.signing_secret or "none in socket mode",
         request_verification_enabled=setup.mode == "http",
+        user_facing_authorize_error_message=notices.not_installed(),
     )
+    if isinstance(clients, Workspaces):
+        _see_off(app, clients)
+    return app
 
 
-async def _connect(setup: SlackSetup, app: AsyncApp, connections: AsyncExitStack) -> None:
+def _see_off(app: AsyncApp, workspaces: Workspaces) -> None:
+    """Forget a workspace that removes the app, or takes the bot's token back."""
+
+    async def uninstalled(context: AsyncBoltContext) -> None:
+        await workspaces.left(context.enterprise_id, context.team_id)
+
+    async def revoked(event: Mapping[str, Any], context: AsyncBoltContext) -> None:
+        if (event.get("tokens") or {}).get("bot"):
+            await workspaces.left(context.enterprise_id, context.team_id)
+
+    app.event("app_uninstalled")(uninstalled)
+    app.event("tokens_revoked")(revoked)
+
+
+async def _connect(
+    setup: SlackSetup,
+    app: AsyncApp,
+    clients: OneWorkspace | Workspaces,
+    connections: AsyncExitStack,
+) -> None:
+    routes = web.RouteTableDef()
     if setup.mode == "http":
-        await connections.enter_async_context(_listening(setup, app))
-        return
-    for number in range(setup.connections):
-        await connections.enter_async_context(_socket(setup, app, number))
+        routes.post(EVENTS_PATH)(_taking(app.async_dispatch))
+    if isinstance(clients, Workspaces):
+        flow = clients.flow(app.client)
+        routes.get(INSTALL_PATH)(_taking(flow.handle_installation))
+        routes.get(REDIRECT_PATH)(_taking(flow.handle_callback))
+    if len(routes):
+        await connections.enter_async_context(_listening(setup, routes))
+    if setup.mode == "socket":
+        for number in range(setup.connections):
+            await connections.enter_async_context(_socket(setup, app, number))
+
+
+def _taking(
+    carry_out: Callable[[AsyncBoltRequest], Awaitable[BoltResponse]],
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """A handler of aiohttp for one of Bolt. Bolt refuses what is forged or older than 5 minutes."""
+
+    async def take(request: web.Request) -> web.StreamResponse:
+        return await to_aiohttp_response(await carry_out(await to_bolt_request(request)))
+
+    return take
 
 
 @asynccontextmanager
-async def _listening(setup: SlackSetup, app: AsyncApp) -> AsyncIterator[None]:
-    """Take signed requests. Bolt refuses a forged one, and one that is older than 5 minutes."""
-
-    async def receive(request: web.Request) -> web.Response:
-        bolt_request = await to_bolt_request(request)
-        return await to_aiohttp_response(await app.async_dispatch(bolt_request))
-
-    server = web.Application(client_max_size=1024**2)
-    server.router.add_post(EVENTS_PATH, receive)
+async def _listening(setup: SlackSetup, routes: web.RouteTableDef) -> AsyncIterator[None]:
+    server = web.Application(client_max_size=_LARGEST_BODY)
+    server.router.add_routes(routes)
     runner = web.AppRunner(server, access_log=None)
     await runner.setup()
     try:

@@ -14,88 +14,9 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.slack.manifest import REQUIRED_SCOPES, SCOPES
+from bot import notices
 
 TIMEOUT_SECONDS = 10
-
-# --- what is said ----------------------------------------------------------------------------
-
-
-def token_missing(setting: str, remedy: str) -> str:
-    """A token is not set."""
-    return f"{setting} is empty, and Slack cannot work without it. {remedy}"
-
-
-def token_misplaced(setting: str, kind: str, held: str) -> str:
-    """A token of the one kind was put where the other belongs."""
-    return (
-        f"{setting} holds {held}, not {kind}. The one that begins with xoxb- belongs in"
-        " SLACK_BOT_TOKEN, the one that begins with xapp- in SLACK_APP_TOKEN."
-    )
-
-
-def token_unlike(setting: str, kind: str, begins: str, remedy: str) -> str:
-    """What stands there is no token of this kind."""
-    return f"{setting} is not {kind}: those begin with {begins}. {remedy}"
-
-
-def token_broken(setting: str, remedy: str) -> str:
-    """Something got into a token while it was copied."""
-    return f"{setting} has a character in it that no token has, such as a space. {remedy}"
-
-
-def token_refused(setting: str, why: str, remedy: str) -> str:
-    """Slack does not take a token."""
-    return f"Slack refuses {setting}: {why}. {remedy}"
-
-
-def token_unproven(setting: str, code: str) -> str:
-    """Slack was not able to say whether a token is good."""
-    return f"Slack could not check {setting} just now ({code}). Try again in a minute."
-
-
-def scope_missing(scope: str, disabled: str, *, required: bool) -> str:
-    """The app was installed without a scope."""
-    rest = "so nothing works" if required else "the rest works"
-    return (
-        f"The bot token lacks the scope {scope}: Baton cannot {disabled}; {rest}. Put what"
-        " baton slack-manifest prints on the app's page App Manifest, and reinstall the app."
-    )
-
-
-def no_signing_secret() -> str:
-    """Slack's requests could not be told from forged ones."""
-    return (
-        "slack.signing_secret is empty: Baton could not tell Slack's requests from forged ones,"
-        " and takes none. Put the signing secret from the app's page Basic Information into"
-        " SLACK_SIGNING_SECRET."
-    )
-
-
-def unusable_address() -> str:
-    """The address of the API is none, or has a password in it."""
-    return (
-        "slack.api_url cannot be used: it should look like https://slack.com/api/, with no name or"
-        " password in it."
-    )
-
-
-def unreachable(host: str, why: str) -> str:
-    """There is no way to Slack from here."""
-    return (
-        f"Slack's API at {host} cannot be reached: {why}. Check slack.api_url, the network, and"
-        " the proxy if HTTPS_PROXY or HTTP_PROXY names one."
-    )
-
-
-def not_slack(host: str, status: int) -> str:
-    """Something answers there that does not talk as Slack does."""
-    return (
-        f"{host} did not answer as Slack's API does (HTTP status {status}). Check slack.api_url;"
-        " if it is right, try again later."
-    )
-
-
-# --- how it is found -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +79,7 @@ async def diagnose(  # noqa: PLR0913 - one for each setting that it looks at
         tokens.insert(0, (_BOT, bot_token))
     problems = await _problems_of_tokens(tokens, api_url)
     if mode == "http" and not signing_secret:
-        problems.append(no_signing_secret())
+        problems.append(notices.no_signing_secret())
     return problems
 
 
@@ -168,7 +89,7 @@ async def _problems_of_tokens(tokens: list[tuple[_Token, str]], api_url: str) ->
     problems = [problem for problem in seen.values() if problem]
     host = _host(api_url)
     if host is None:
-        return [*problems, unusable_address()]
+        return [*problems, notices.unusable_address()]
     client = AsyncWebClient(
         base_url=f"{api_url.rstrip('/')}/", timeout=TIMEOUT_SECONDS, retry_handlers=[]
     )
@@ -193,14 +114,14 @@ def _host(api_url: str) -> str | None:
 def _looks_wrong(token: _Token, value: str) -> str | None:
     """What can be seen without asking (docs.slack.dev: Tokens)."""
     if not value:
-        return token_missing(token.setting, token.remedy)
+        return notices.token_missing(token.setting, token.remedy)
     for other in _KINDS:
         if other is not token and value.startswith(other.begins):
-            return token_misplaced(token.setting, token.kind, other.kind)
+            return notices.token_misplaced(token.setting, token.kind, other.kind)
     if not value.startswith(token.begins):
-        return token_unlike(token.setting, token.kind, token.begins, token.remedy)
+        return notices.token_unlike(token.setting, token.kind, token.begins, token.remedy)
     if not re.fullmatch(r"[!-~]+", value):
-        return token_broken(token.setting, token.remedy)
+        return notices.token_broken(token.setting, token.remedy)
     return None
 
 
@@ -211,10 +132,10 @@ async def _ask(client: AsyncWebClient, host: str, token: _Token, value: str) -> 
     except SlackApiError as error:
         return [_refusal(host, token, error.response)]
     except (aiohttp.ClientError, OSError) as error:
-        return [unreachable(host, _why(error))]
+        return [notices.unreachable(host, _why(error))]
     except (AttributeError, ValueError):
         # slack_sdk stumbles over a successful answer that is no JSON object.
-        return [not_slack(host, 200)]
+        return [notices.not_slack(host, 200)]
     return list(_missing_scopes(answer.headers)) if token is _BOT else []
 
 
@@ -225,11 +146,11 @@ def _refusal(host: str, token: _Token, response: Any) -> str:  # noqa: ANN401 - 
     # Only a word is repeated: whatever else answers there may echo the token.
     if not re.fullmatch(r"[a-z_]{1,60}", code):
         status: int = getattr(response, "status_code", None) or response.status
-        return not_slack(host, status)
+        return notices.not_slack(host, status)
     if code in _TRANSIENT:
-        return token_unproven(token.setting, code)
+        return notices.token_unproven(token.setting, code)
     why = f"{_REFUSALS[code]} ({code})" if code in _REFUSALS else code
-    return token_refused(token.setting, why, token.remedy)
+    return notices.token_refused(token.setting, why, token.remedy)
 
 
 def _missing_scopes(headers: Mapping[str, Any]) -> Iterator[str]:
@@ -243,7 +164,7 @@ def _missing_scopes(headers: Mapping[str, Any]) -> Iterator[str]:
     scopes = {scope.strip() for scope in str(granted).split(",")}
     for scope, use in SCOPES.items():
         if scope not in scopes:
-            yield scope_missing(scope, use, required=scope in REQUIRED_SCOPES)
+            yield notices.scope_missing(scope, use, required=scope in REQUIRED_SCOPES)
 
 
 def _why(error: Exception) -> str:

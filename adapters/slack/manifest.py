@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from bot import notices
 from bot.errors import ConfigurationError
 
 SCOPES: Mapping[str, str] = {
@@ -38,35 +39,6 @@ _COMMAND = re.compile(r"/[^\s/A-Z]{1,31}")
 _WEB_ADDRESS = re.compile(r"https?://[^\s/]+\S*")
 
 
-def unusable_command(command: str) -> str:
-    """A slash command has a form that Slack does not take."""
-    return (
-        f"{command!r} cannot be a slash command: it needs a slash and then up to 31 characters"
-        " without spaces and capitals. Nothing was printed; choose another name."
-    )
-
-
-def built_in_command(command: str) -> str:
-    """A slash command has the name of one of Slack's own."""
-    return (
-        f"{command} is one of Slack's own commands, and Slack refuses a manifest that has it."
-        " Nothing was printed; choose another name."
-    )
-
-
-def same_command_twice(command: str) -> str:
-    """Two slash commands have one name."""
-    return f"{command} is named twice. Nothing was printed; give each command a name of its own."
-
-
-def no_public_url() -> str:
-    """Slack is to call Baton, and nobody said where."""
-    return (
-        "server.public_url is no web address, and Slack must be told where to reach Baton. Nothing"
-        " was printed; set it to something like https://baton.example.com."
-    )
-
-
 def manifest(  # noqa: PLR0913 - one for each setting that it depends on
     *,
     mode: Literal["socket", "http"],
@@ -81,7 +53,7 @@ def manifest(  # noqa: PLR0913 - one for each setting that it depends on
     Raises ConfigurationError where Slack would refuse what it makes.
     """
     if (mode == "http" or oauth) and not _WEB_ADDRESS.fullmatch(public_url):
-        raise ConfigurationError(no_public_url())
+        raise ConfigurationError(notices.no_public_url())
     base = public_url.rstrip("/")
     # Slack calls no address in Socket Mode, and then must not be given one.
     called = {} if mode == "socket" else {"request_url": base + EVENTS_PATH}
@@ -156,11 +128,11 @@ def _refuse_unfit(commands: list[str]) -> None:
     """Slack refuses a whole manifest for one command that it cannot have."""
     for position, command in enumerate(commands):
         if not _COMMAND.fullmatch(command):
-            raise ConfigurationError(unusable_command(command))
+            raise ConfigurationError(notices.unusable_command(command))
         if _BUILT_IN.fullmatch(command):
-            raise ConfigurationError(built_in_command(command))
+            raise ConfigurationError(notices.built_in_command(command))
         if command in commands[:position]:
-            raise ConfigurationError(same_command_twice(command))
+            raise ConfigurationError(notices.same_command_twice(command))
 
 
 def _settings(called: Mapping[str, str], *, socket_mode: bool, oauth: bool) -> dict[str, Any]:

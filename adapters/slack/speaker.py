@@ -17,13 +17,10 @@ from adapters.slack.inbound import is_direct
 from bot import log
 from bot.board import PostGoneError, PostLaterError, PostRefusedError, PostUncertainError
 from bot.conversation import Conversation, Door, Message
-from bot.outcome import Answer, Word
+from bot.outcome import PUBLIC, Answer, Word
 from bot.ports import Store, Transaction
 from bot.run import Change, Run
 from bot.words import who
-
-PUBLIC = frozenset({Word.RESUMED, Word.CANCELLED, Word.RELEASED})
-"""Outcomes that everybody in the run's thread sees; a started run is seen by its card."""
 
 _URL_SECONDS = 29 * 60.0
 _TRIES = 8
@@ -55,7 +52,7 @@ class Speaker:
     ) -> str:
         """The route that the answer took."""
         if told.word in PUBLIC:
-            thread = await self._thread_of(told)
+            thread = await self._thread_of(told, again=again)
             told_all = thread and await self._publicly(message, told, thread, again=again)
             if told_all and thread and thread.channel == message.conversation.channel:
                 await self._clear(message, age_seconds)
@@ -64,14 +61,17 @@ class Speaker:
 
     # --- in the run's thread ---------------------------------------------------------------
 
-    async def _thread_of(self, told: Answer) -> Conversation | None:
+    async def _thread_of(self, told: Answer, *, again: bool) -> Conversation | None:
         """The thread of the run; None where it has none (yet) in Slack."""
         run = told.body["run"]
         place = Conversation(run["conversation"])
         if place.platform != "slack":
             return None
-        card = await self._store.read(lambda tx: tx.cards.of(run["id"]))
-        root = place.thread or (card.message if card else None)
+        root = place.thread or told.card
+        if root is None and again:
+            # Only a fresh answer knows the card.
+            card = await self._store.read(lambda tx: tx.cards.of(run["id"]))
+            root = card.message if card else None
         return Conversation(f"{place.channel}:{root_of(place, root)}") if root else None
 
     async def _publicly(

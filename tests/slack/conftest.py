@@ -25,7 +25,7 @@ def slack_settings(slack: Slack, **more: Any) -> dict[str, Any]:
 
 
 def installation_in(
-    tmp_path: Path, repository: Path, slack: Slack, **sections: Any
+    tmp_path: Path, repository: Path, slack: Slack, /, **sections: Any
 ) -> Installation:
     """Baton as it is configured for these tests."""
     sections = {"access": ACCESS, "slack": slack_settings(slack), **sections}

@@ -442,7 +442,13 @@ def test_the_newest_migration_is_the_current_one() -> None:
 def test_the_migrations_make_the_tables(database: Database) -> None:
     assert schema.version_of(database.file) == schema.CURRENT
     with database.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        context = MigrationContext.configure(connection, opts={"include_name": _is_ours})
+        assert compare_metadata(context, metadata) == []
+
+
+def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
+    """The tables of slack_sdk's store are compared with its own description of them."""
+    return kind != "table" or not (name or "").startswith("slack_")
 
 
 def test_the_migrations_make_the_same_sql(database: Database, tmp_path: Path) -> None:
@@ -456,7 +462,10 @@ def test_the_migrations_make_the_same_sql(database: Database, tmp_path: Path) ->
 
 def _schema(database: Database) -> set[tuple[str, tuple[str, ...]]]:
     """What everything is made of; added columns stand last in a table, so the order is no part."""
-    asked = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'alembic%'"
+    asked = (
+        "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'alembic%'"
+        " AND name NOT LIKE 'slack%'"
+    )
     with database.connect() as connection:
         rows = connection.exec_driver_sql(asked)
         return {(row.name, tuple(sorted(_parts(row.sql)))) for row in rows}

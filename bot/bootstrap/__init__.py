@@ -136,39 +136,12 @@ async def platforms(installation: Installation, service: Service) -> AsyncIterat
     async with AsyncExitStack() as doors:
         names = []
         if installation.settings.slack.used:
-            await doors.enter_async_context(_slack(installation, service))
+            # Imported here because only a Baton that talks in Slack needs it.
+            from bot.bootstrap.slack import slack_platform
+
+            await doors.enter_async_context(slack_platform(installation, service))
             names.append("Slack")
         yield names
-
-
-@asynccontextmanager
-async def _slack(installation: Installation, service: Service) -> AsyncIterator[None]:
-    # Imported here because only a Baton that talks in Slack needs it.
-    from adapters.slack.connect import House as SlackHouse
-    from adapters.slack.connect import SlackSetup, slack_door
-    from adapters.slack.inbound import CommandNames
-
-    slack, server = installation.settings.slack, installation.settings.server
-    setup = SlackSetup(
-        mode=slack.mode,
-        connections=slack.connections,
-        bot_token=slack.bot_token.get_secret_value(),
-        app_token=slack.app_token.get_secret_value(),
-        signing_secret=slack.signing_secret.get_secret_value(),
-        api_url=slack.api_url,
-        host=server.host,
-        port=server.port,
-        names=CommandNames(slack.resume_command, slack.cancel_command, slack.root_command),
-    )
-    house = SlackHouse(
-        store=service.store,
-        dispatcher=service.dispatcher,
-        presence=installation.presence,
-        owner=service.worker.post.name,
-        entries=frozenset(installation.conductor.policy.entries),
-    )
-    async with slack_door(setup, house):
-        yield
 
 
 @asynccontextmanager
