@@ -28,20 +28,13 @@ def slack_manifest(options: argparse.Namespace) -> int:
 def check(options: argparse.Namespace) -> int:
     """Name everything that would keep a run from working; 0 when there is nothing."""
     installation = bootstrap.install(options.config)
-    problems = [*_problems(installation), *_platform_problems(installation)]
+    platforms = asyncio.run(bootstrap.platform_problems(installation))
+    problems = [*_problems(installation), *platforms]
     for problem in problems:
         print(problem)
     if not problems:
         print(notices.all_well(sorted(installation.conductor.house.catalogue)))
     return 1 if problems else 0
-
-
-def _platform_problems(installation: bootstrap.Installation) -> list[str]:
-    if not installation.settings.slack.used:
-        return []
-    from bot.bootstrap import slack
-
-    return asyncio.run(slack.diagnosed(installation))
 
 
 def _problems(installation: bootstrap.Installation) -> Iterator[str]:

@@ -19,6 +19,9 @@ async def _serve(installation: Installation) -> int:
         bootstrap.serving(installation) as service,
         bootstrap.platforms(installation, service) as names,
     ):
+        for problem in await bootstrap.platform_problems(installation):
+            # It may be mended while Baton is up, or pass by itself: this is no reason to stop.
+            print(problem, file=sys.stderr)
         with bootstrap.stop_signals() as stopped:
             if sys.stdin.isatty():
                 talk = bootstrap.talk(installation, service, bootstrap.login_name())

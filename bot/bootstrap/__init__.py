@@ -130,6 +130,16 @@ class Service:
     worker: Worker
 
 
+async def platform_problems(installation: Installation) -> list[str]:
+    """A sentence for each thing that would keep a configured platform from working."""
+    if not installation.settings.slack.used:
+        return []
+    # Imported here because only a Baton that talks in Slack needs it.
+    from bot.bootstrap.slack import diagnosed
+
+    return await diagnosed(installation)
+
+
 @asynccontextmanager
 async def platforms(installation: Installation, service: Service) -> AsyncIterator[list[str]]:
     """Every chat platform that is configured is answered inside of this; their names."""
