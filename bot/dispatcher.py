@@ -1,6 +1,6 @@
 """One message in, one answer out: parse, the conversation's lock, one transaction, words."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -44,6 +44,14 @@ class Recovered:
     message: Message
     answer: Answer
     age_seconds: float
+
+
+Introduced = Callable[[Message], Awaitable[Message]]
+"""Adds to a message what is to be known of its author."""
+
+
+async def _as_it_is(message: Message) -> Message:
+    return message
 
 
 def _take(tx: Transaction, key: str, owner: str, new_owner: str) -> bool:
@@ -132,11 +140,13 @@ class Dispatcher:
         if key is not None:
             await self._store.write(lambda tx: tx.deliveries.answered(key))
 
-    async def recover(self, platform: str, presence: Presence) -> AsyncIterator[Recovered]:
+    async def recover(
+        self, platform: str, presence: Presence, introduced: Introduced = _as_it_is
+    ) -> AsyncIterator[Recovered]:
         """Answer what processes that are gone left unanswered on this platform.
 
-        What is recent is carried out; what is older is answered without effect. The caller says
-        of each when it is `answered`.
+        What is recent is carried out, with its author `introduced` as when it came fresh; what is
+        older is answered without effect. The caller says of each when it is `answered`.
         """
         for due in await self._store.read(lambda tx: tx.deliveries.due()):
             message = message_of(due.message)
@@ -145,15 +155,15 @@ class Dispatcher:
             take = partial(_take, key=due.key, owner=due.owner, new_owner=self._owner)
             if not await self._store.write(take):
                 continue
-            answer = await self._recovered(due, message)
+            answer = await self._recovered(due, message, introduced)
             if answer is not None:
                 yield Recovered(message, answer, due.age_seconds)
 
-    async def _recovered(self, due: Due, message: Message) -> Answer | None:
+    async def _recovered(self, due: Due, message: Message, introduced: Introduced) -> Answer | None:
         if due.body is not None:
             return answer_again(due.body)
         if due.age_seconds < _CARRIED_OUT_WITHIN_SECONDS:
-            return await self.handle(message)
+            return await self.handle(await introduced(message))
         return await self._too_late(message)
 
     async def _too_late(self, message: Message) -> Answer:

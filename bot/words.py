@@ -80,13 +80,13 @@ def position_of(run: Run) -> str:
     return f"step {min(run.steps_done + 1, len(run.steps))} of {len(run.steps)}, {name}"
 
 
-def state(run: Run, now: float) -> str:
-    """Where a run stands, in words."""
+def state(run: Run, now: float | None) -> str:
+    """Where a run stands, in words; without a `now` they stay true as time goes by."""
     if run.stopping:
         return run.error or "cancelled; its processes are being stopped"
     if run.stale:
         seen = run.last_activity_at
-        since = f" for {age(now - seen)}" if seen is not None else ""
+        since = f" for {age(now - seen)}" if now is not None and seen is not None else ""
         return f"interrupted at {position_of(run)}: its worker has not been heard of{since}"
     if run.waiting_for_worker:
         return "waiting for a free worker"

@@ -124,7 +124,9 @@ class SlackDoor:
         """Answer what processes that are gone left unanswered, now and again."""
         while True:
             try:
-                async for one in self._counter.dispatcher.recover("slack", self._counter.presence):
+                async for one in self._counter.dispatcher.recover(
+                    "slack", self._counter.presence, self._counter.people.introduced
+                ):
                     age = one.age_seconds
                     await self._tell(one.message, one.answer, age_seconds=age, again=True)
                     await self._counter.dispatcher.answered(one.message)

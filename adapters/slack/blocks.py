@@ -46,9 +46,9 @@ def plain(text: str, limit: int = _LONGEST_TEXT) -> Block:
 
 
 def moment(at: float) -> str:
-    """A time in the reader's own zone and words."""
+    """How long ago something was: it goes on being true, since the reader's Slack writes it."""
     fallback = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return f"<!date^{int(at)}^{{date_short_pretty}} at {{time}}|{fallback}>"
+    return f"<!date^{int(at)}^{{ago}}|{fallback}>"
 
 
 # --- buttons ---------------------------------------------------------------------------------
@@ -93,9 +93,9 @@ def actions(run: Run, origin: str = "") -> list[Block]:
 # --- cards -----------------------------------------------------------------------------------
 
 
-def card(run: Run, now: float) -> list[Block]:
+def card(run: Run) -> list[Block]:
     """One message per run: name, progress, state in words, who asked, and what can be clicked."""
-    lines = [f"{progress(run)}\n{state(run, now)}", *([run.notice] if run.notice else [])]
+    lines = [f"{progress(run)}\n{state(run, None)}", *([run.notice] if run.notice else [])]
     headline = [
         {"type": "text", "text": clean(run.workflow, _LONGEST_LABEL), "style": {"bold": True}},
         {"type": "text", "text": " "},
@@ -113,6 +113,7 @@ def _context(run: Run) -> Block:
         "elements": [
             plain(f"{asked_for(run)}{duration}", _LONGEST_CONTEXT),
             {"type": "mrkdwn", "text": f"Started {moment(run.requested.at)}"},
+            {"type": "mrkdwn", "text": f"last change {moment(run.changed.at)}"},
         ],
     }
 

@@ -28,7 +28,7 @@ class SlackBoard:
 
     def _face(self, run: Run) -> dict[str, Any]:
         now = self._clock()
-        return {"text": blocks.escaped(headline(run, now)), "blocks": blocks.card(run, now)}
+        return {"text": blocks.escaped(headline(run, now)), "blocks": blocks.card(run)}
 
     async def _post(
         self, place: Conversation, thread: str | None, content: Mapping[str, Any]

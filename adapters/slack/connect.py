@@ -99,7 +99,7 @@ def counter_of(setup: SlackSetup, house: House, api: SlackApi) -> Counter:
         dispatcher=house.dispatcher,
         presence=house.presence,
         people=People(api, house.entries),
-        speaker=Speaker(api, house.store),
+        speaker=Speaker(api, house.store, setup.names.root),
         keeper=CardKeeper(desk, house.store, SlackBoard(api), house.presence),
         names=setup.names,
     )

@@ -7,6 +7,7 @@ otherwise left alone.
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,8 @@ _URL_SECONDS = 29 * 60.0
 _TRIES = 8
 _AGAIN_SECONDS = 1.0
 _METADATA = "baton_answer"
+_ROOT = "/baton "
+"""How replies spell the rooted command."""
 
 _Send = Callable[[], Awaitable[object]]
 
@@ -33,14 +36,17 @@ _Send = Callable[[], Awaitable[object]]
 class Speaker:
     """Brings each answer to where it belongs."""
 
-    def __init__(self, api: SlackApi, store: Store) -> None:
+    def __init__(self, api: SlackApi, store: Store, root_command: str) -> None:
+        """`root_command` is what the rooted slash command is called here."""
         self._api = api
         self._store = store
+        self._root_command = root_command
 
     async def answer(
         self, message: Message, told: Answer, *, age_seconds: float = 0, again: bool = False
     ) -> None:
         """Say it, or give up and log why. `again` where it may have been said already."""
+        told = replace(told, reply=told.reply.replace(_ROOT, f"{self._root_command} "))
         with log.span("reply.send", delivery=message.delivery, run=told.run_id) as span:
             try:
                 span.fields["route"] = await self._said(message, told, age_seconds, again=again)
