@@ -1,6 +1,6 @@
 """One message in, one answer out: parse, the conversation's lock, one transaction, words."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,9 +9,9 @@ from bot.commands import COMMANDS
 from bot.conduct import Conductor, record, recorded
 from bot.conversation import Invocation, Message, message_json, message_of
 from bot.locks import ConversationBusyError, ConversationLocks
-from bot.outcome import EXIT_CODES, Answer, Outcome, Word, answer_again, answer_of
+from bot.outcome import EXIT_CODES, Answer, Outcome, Word, answer_of
 from bot.parser import Answered, NotForUs, parse
-from bot.ports import DatabaseUnavailableError, Due, Presence, Store, Transaction
+from bot.ports import DatabaseUnavailableError, Presence, Store, Transaction
 
 _CARRIED_OUT_WITHIN_SECONDS = 60.0
 
@@ -38,20 +38,12 @@ def told(span: log.Span, answer: Answer) -> Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Recovered:
-    """A delivery whose process is gone, and the answer that it is still due."""
+class Overdue:
+    """A delivery whose process is gone, and whose answer is due; `done` where it had its effect."""
 
     message: Message
-    answer: Answer
     age_seconds: float
-
-
-Introduced = Callable[[Message], Awaitable[Message]]
-"""Adds to a message what is to be known of its author."""
-
-
-async def _as_it_is(message: Message) -> Message:
-    return message
+    done: bool
 
 
 def _take(tx: Transaction, key: str, owner: str, new_owner: str) -> bool:
@@ -140,30 +132,27 @@ class Dispatcher:
         if key is not None:
             await self._store.write(lambda tx: tx.deliveries.answered(key))
 
-    async def recover(
-        self, platform: str, presence: Presence, introduced: Introduced = _as_it_is
-    ) -> AsyncIterator[Recovered]:
-        """Answer what processes that are gone left unanswered on this platform.
-
-        What is recent is carried out, with its author `introduced` as when it came fresh; what is
-        older is answered without effect. The caller says of each when it is `answered`.
-        """
+    async def take_over(self, platform: str, presence: Presence) -> Sequence[Overdue]:
+        """What processes that are gone left unanswered on this platform; it is ours from now on."""
+        taken = []
         for due in await self._store.read(lambda tx: tx.deliveries.due()):
             message = message_of(due.message)
             if message.conversation.platform != platform or not presence.gone(due.owner):
                 continue
             take = partial(_take, key=due.key, owner=due.owner, new_owner=self._owner)
-            if not await self._store.write(take):
-                continue
-            answer = await self._recovered(due, message, introduced)
-            if answer is not None:
-                yield Recovered(message, answer, due.age_seconds)
+            if await self._store.write(take):
+                done = due.body is not None
+                taken.append(Overdue(message, due.age_seconds, done=done))
+        return taken
 
-    async def _recovered(self, due: Due, message: Message, introduced: Introduced) -> Answer | None:
-        if due.body is not None:
-            return answer_again(due.body)
-        if due.age_seconds < _CARRIED_OUT_WITHIN_SECONDS:
-            return await self.handle(await introduced(message))
+    async def handle_late(self, message: Message, overdue: Overdue) -> Answer | None:
+        """The answer to a message that was left over, with what is now known of its author.
+
+        What is done is answered as it was; what is recent is carried out; what is older is
+        answered without effect.
+        """
+        if overdue.done or overdue.age_seconds < _CARRIED_OUT_WITHIN_SECONDS:
+            return await self.handle(message)
         return await self._too_late(message)
 
     async def _too_late(self, message: Message) -> Answer:

@@ -36,6 +36,7 @@ DIALOGUES = {
     "claim and cancel without a worker": [
         ("/run quick", "started", "Started quick RUN: 2 steps on branch baton/RUN."),
         ("/resume RUN", "already_running", "quick RUN was already claimed by ben in a terminal"),
+        ("/resume", "already_running", "quick RUN was already claimed by ben in a terminal"),
         ("/status", "shown", "quick RUN is waiting for a free worker."),
         ("/cancel", "cancelled", "Cancelled quick RUN. Nothing of it is running;"),
         ("/cancel RUN", "already_cancelled", "quick RUN was already cancelled by ben"),

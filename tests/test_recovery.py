@@ -1,10 +1,10 @@
 """What a crash leaves between a delivery's acknowledgement and its effect."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from bot.bootstrap import Installation, Service, installed, serving
 from bot.conversation import Author, Conversation, Door, Message
-from bot.dispatcher import Recovered
+from bot.outcome import Answer
 from bot.ports import Presence
 from tests.conftest import Person
 
@@ -24,8 +24,20 @@ def another(installation: Installation) -> Installation:
     return installed(installation.settings, installation.database.file.parent)
 
 
+@dataclass(frozen=True)
+class Recovered:
+    """A message that was left over, and its answer."""
+
+    message: Message
+    answer: Answer | None
+
+
 async def recovered(service: Service, presence: Presence, platform: str) -> list[Recovered]:
-    return [one async for one in service.dispatcher.recover(platform, presence)]
+    dispatcher = service.dispatcher
+    return [
+        Recovered(one.message, await dispatcher.handle_late(one.message, one))
+        for one in await dispatcher.take_over(platform, presence)
+    ]
 
 
 async def test_a_recent_delivery_is_carried_out_after_a_restart(
@@ -37,7 +49,9 @@ async def test_a_recent_delivery_is_carried_out_after_a_restart(
         assert not await ben.service.dispatcher.receive(message)
         assert await recovered(ben.service, installation.presence, "terminal") == []
     found = await recovered(ben.service, installation.presence, "terminal")
-    assert [(one.message, one.answer.word) for one in found] == [(message, "started")]
+    assert [(one.message, one.answer and one.answer.word) for one in found] == [
+        (message, "started")
+    ]
     assert await recovered(ben.service, installation.presence, "terminal") == []
     assert await ben.service.dispatcher.handle(message) == found[0].answer
 
@@ -76,6 +90,7 @@ async def test_an_old_delivery_is_answered_without_effect(installation: Installa
     later.database.clock = lambda: installation.database.clock() + 61
     async with serving(later, concurrency=0) as service:
         [found] = await recovered(service, later.presence, "terminal")
+        assert found.answer is not None
         assert "Baton restarted" in found.answer.reply
         assert await service.dispatcher.handle(delivered("/run quick", "1")) == found.answer
         assert await service.store.read(lambda tx: list(tx.runs.recent(None, None))) == []

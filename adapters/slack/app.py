@@ -6,7 +6,7 @@ that, in a middleware; the work itself begins once Slack has its acknowledgement
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,13 +19,14 @@ from adapters.slack.people import People
 from adapters.slack.speaker import Speaker
 from bot import log
 from bot.conversation import Door, Message
-from bot.dispatcher import Dispatcher, explained
+from bot.dispatcher import Dispatcher, Overdue, explained
 from bot.keeper import CardKeeper
 from bot.outcome import PUBLIC, Answer, Word, answer_of
 from bot.ports import DatabaseUnavailableError, Presence, Store
 
 _RECOVER_SECONDS = 2.0
 _DRAIN_SECONDS = 10.0
+_PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 _SAID = "baton_said"
 
 
@@ -100,40 +101,49 @@ class SlackDoor:
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
-    async def _carry_out(self, message: Message) -> None:
-        try:
-            said = await self._counter.people.introduced(message)
-            told = await self._counter.dispatcher.handle(said)
-            if told is not None:
-                await self._tell(said, told)
-            await self._counter.dispatcher.answered(said)
-        except Exception as error:  # noqa: BLE001 - what is not answered stays due
-            log.fault("reply.carry_out_failed", error, delivery=message.delivery)
+    async def _carry_out(self, message: Message, overdue: Overdue | None = None) -> None:
+        """Carry out and answer, with patience: every part of it may be repeated."""
+        again = overdue is not None
+        for pause in _PAUSES:
+            try:
+                await self._once(message, overdue, again=again)
+            except Exception as error:  # noqa: BLE001 - what was received is answered
+                log.fault("reply.carry_out_failed", error, delivery=message.delivery)
+                again = True
+                await asyncio.sleep(pause)
+            else:
+                return
 
-    async def _tell(
-        self, message: Message, told: Answer, *, age_seconds: float = 0, again: bool = False
-    ) -> None:
-        await self._counter.speaker.answer(message, told, age_seconds=age_seconds, again=again)
+    async def _once(self, message: Message, overdue: Overdue | None, *, again: bool) -> None:
+        said = await self._counter.people.introduced(message)
+        dispatcher = self._counter.dispatcher
+        if overdue is None:
+            told = await dispatcher.handle(said)
+        else:
+            told = await dispatcher.handle_late(said, overdue)
+        if told is not None:
+            age_seconds = overdue.age_seconds if overdue else 0
+            await self._counter.speaker.answer(said, told, age_seconds=age_seconds, again=again)
+            await self._refresh(said, told)
+        await dispatcher.answered(said)
+
+    async def _refresh(self, message: Message, told: Answer) -> None:
+        """The card that was clicked in vain may be behind, or its last edit got lost."""
         run_id = told.run_id
-        clicked = message.door is Door.SLACK_BUTTON and told.word not in PUBLIC | {Word.SHOWN}
-        if clicked and run_id is not None:
-            # The card that was clicked may be behind, or its last edit got lost.
+        in_vain = message.door is Door.SLACK_BUTTON and told.word not in PUBLIC | {Word.SHOWN}
+        if in_vain and run_id is not None:
             await self._counter.store.write(lambda tx: tx.cards.refresh(run_id))
 
     async def _recover_on(self) -> None:
         """Answer what processes that are gone left unanswered, now and again."""
         while True:
+            overdue: Sequence[Overdue] = ()
             try:
-                async for one in self._counter.dispatcher.recover(
-                    "slack", self._counter.presence, self._counter.people.introduced
-                ):
-                    age = one.age_seconds
-                    await self._tell(one.message, one.answer, age_seconds=age, again=True)
-                    await self._counter.dispatcher.answered(one.message)
+                overdue = await self._counter.dispatcher.take_over("slack", self._counter.presence)
             except DatabaseUnavailableError as error:
                 log.event("reply.recover_rejected", reason=str(error))
-            except Exception as error:  # noqa: BLE001 - the next round may do better
-                log.fault("reply.recover_failed", error)
+            for one in overdue:
+                self._spawn(self._carry_out(one.message, one))
             await asyncio.sleep(_RECOVER_SECONDS)
 
     async def keep_on(self) -> None:

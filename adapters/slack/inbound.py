@@ -16,6 +16,8 @@ from bot.conversation import Author, Conversation, Door, Message
 Body = Mapping[str, Any]
 
 OWN_ACTION = re.compile(r"baton:(resume|cancel|logs)(:shortcut)?")
+_RUN_ID = re.compile(r"[a-z0-9]{8}")
+_STARTS = re.compile(r"\s*/?run\b", re.IGNORECASE)
 _VALUE = re.compile(r"([a-z0-9]{1,8}):(\d{1,9})")
 _CALLED = re.compile(r"\s*<@([A-Z0-9]+)(?:\|[^>]*)?>[\s,:]*(.*)", re.DOTALL)
 _LONGEST_VALUE = 80
@@ -92,7 +94,7 @@ def _click(body: Body) -> Message | None:
     chosen = action.get("selected_option") or action
     value = str(chosen.get("value") or "")
     known = _VALUE.fullmatch(value)
-    reference, epoch = (known[1], int(known[2])) if known else (value[:_LONGEST_VALUE], None)
+    reference, epoch = (known[1], int(known[2])) if known else (value[:_LONGEST_VALUE] or "?", None)
     door = Door.SLACK_SHORTCUT if ours[2] else Door.SLACK_BUTTON
     return _interaction(body, f"{ours[1]} {reference}", door, epoch)
 
@@ -100,7 +102,18 @@ def _click(body: Body) -> Message | None:
 def _shortcut(body: Body) -> Message | None:
     if body.get("callback_id") != SHORTCUT:
         return None
-    return _interaction(body, "status", Door.SLACK_SHORTCUT, None)
+    return _interaction(body, f"status {_run_on(body)}".strip(), Door.SLACK_SHORTCUT, None)
+
+
+def _run_on(body: Body) -> str:
+    """The run whose card was pointed at; empty for every other message."""
+    message = body.get("message") or {}
+    first: Body = next(iter(message.get("blocks") or ()), {})
+    if not message.get("bot_id") or first.get("type") != "rich_text":
+        return ""
+    parts = [part for section in first["elements"] for part in section.get("elements") or ()]
+    coded = (p.get("text") or "" for p in parts if (p.get("style") or {}).get("code"))
+    return next((text for text in coded if _RUN_ID.fullmatch(text)), "")
 
 
 def _interaction(body: Body, text: str, door: Door, epoch: int | None) -> Message:
@@ -117,6 +130,7 @@ def _interaction(body: Body, text: str, door: Door, epoch: int | None) -> Messag
             "url": body.get("response_url") or "",
             "user": user["id"],
             "private": "yes" if (body.get("container") or {}).get("is_ephemeral") else "",
+            "thread": _thread_of(body) or "",
         },
     )
 
@@ -125,10 +139,16 @@ def _where(body: Body, *, threaded: bool) -> tuple[str, str | None]:
     """Channel and thread of the message that was clicked; a card itself begins its thread."""
     container, message = body.get("container") or {}, body.get("message") or {}
     channel = (body.get("channel") or {}).get("id") or container.get("channel_id") or ""
-    thread = message.get("thread_ts") or container.get("thread_ts")
+    thread = _thread_of(body)
     if thread is None and threaded and not is_direct(channel):
         thread = message.get("ts") or container.get("message_ts")
     return channel, thread
+
+
+def _thread_of(body: Body) -> str | None:
+    """The thread that somebody has begun already, if the message that was clicked is in one."""
+    container, message = body.get("container") or {}, body.get("message") or {}
+    return message.get("thread_ts") or container.get("thread_ts") or None
 
 
 # --- talk ------------------------------------------------------------------------------------
@@ -158,8 +178,10 @@ def _own_id(body: Body, other: str) -> str:
 
 def _talk(body: Body, event: Body, text: str, *, addressed: bool) -> Message:
     team, channel = team_of(body), event["channel"]
-    # An answer to a mention goes into a thread below it, not between other people's words.
-    thread = event.get("thread_ts") or (None if is_direct(channel) else event["ts"])
+    thread = event.get("thread_ts")
+    if thread is None and _STARTS.match(text) and not is_direct(channel):
+        # The card of a run goes below the words that asked for it.
+        thread = event["ts"]
     return Message(
         text=text.strip() or ("help" if addressed else ""),
         conversation=_place(team, channel, thread),
@@ -167,5 +189,5 @@ def _talk(body: Body, event: Body, text: str, *, addressed: bool) -> Message:
         door=Door.SLACK_MENTION,
         delivery=f"slack:{team}:{body['event_id']}",
         addressed=addressed,
-        reply_to={"user": event["user"]},
+        reply_to={"user": event["user"], "thread": event.get("thread_ts") or ""},
     )

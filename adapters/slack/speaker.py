@@ -159,7 +159,10 @@ class Speaker:
     ) -> list[tuple[str, _Send]]:
         _, team, channel = message.conversation.channel.split(":")
         url, user = message.reply_to.get("url"), message.reply_to["user"]
-        thread = {"thread_ts": message.conversation.thread} if message.conversation.thread else {}
+        # In a thread that nobody has begun, Slack shows nothing to one person alone
+        # (docs.slack.dev: chat.postEphemeral).
+        begun = message.reply_to.get("thread")
+        thread = {"thread_ts": begun} if begun else {}
         ways: list[tuple[str, _Send]] = []
         if url and age_seconds < _URL_SECONDS:
             replace = bool(message.reply_to.get("private"))

@@ -20,6 +20,7 @@ class Fitting:
 
 
 RESUMABLE = Fitting(((RunStatus.FAILED, RunStatus.PAUSED, RunStatus.RUNNING),), resumable=True)
+CLAIMED = Fitting(((RunStatus.PENDING, RunStatus.RUNNING),))
 CANCELLABLE = Fitting(
     ((RunStatus.PENDING, RunStatus.RUNNING, RunStatus.PAUSED), (RunStatus.FAILED,))
 )
@@ -37,6 +38,11 @@ def choose(context: Context, fitting: Fitting) -> Run | Outcome:
     if context.rest:
         return _one(context, _named(context))
     return _one(context, _fitting(context, fitting))
+
+
+def newest(context: Context, fitting: Fitting) -> Run | None:
+    """The run of this conversation that changed last among those that fit."""
+    return next(iter(_fitting(context, fitting)), None)
 
 
 def _named(context: Context) -> Sequence[Run]:

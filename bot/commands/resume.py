@@ -1,25 +1,36 @@
 """`resume`: claim a run that failed, waits at its gate or lost its worker."""
 
 from bot import replies
-from bot.commands.choosing import RESUMABLE, choose
+from bot.commands.choosing import CLAIMED, RESUMABLE, choose, newest
 from bot.commands.context import Context
 from bot.outcome import Outcome, Word
 from bot.ports import WorktreeHeldError
 from bot.run import FINAL, Run
 
+_JUST_NOW_SECONDS = 60.0
 _SWAPS = 3
 """A miss is probed for the truth; where a resume is allowed after all, it is tried again."""
 
 
 def resume(context: Context) -> Outcome:
     """Claim the chosen run, or tell what happened instead."""
-    chosen = choose(context, RESUMABLE)
+    chosen = _chosen(context)
     if isinstance(chosen, Outcome):
         return chosen
     try:
         return _claim(context, chosen)
     except WorktreeHeldError:
         return _worktree_busy(context, chosen)
+
+
+def _chosen(context: Context) -> Run | Outcome:
+    """The run to resume; where there is none, the one that somebody else has just resumed."""
+    chosen = choose(context, RESUMABLE)
+    if isinstance(chosen, Run) or chosen.word is not Word.NOTHING_HERE:
+        return chosen
+    claimed = newest(context, CLAIMED)
+    recent = claimed is not None and context.tx.now - claimed.changed.at < _JUST_NOW_SECONDS
+    return claimed if claimed is not None and recent else chosen
 
 
 def _claim(context: Context, seen: Run) -> Outcome:
