@@ -35,6 +35,15 @@ _Post = Callable[[str], Awaitable[str]]
 
 
 @dataclass(frozen=True, slots=True)
+class _Posting:
+    """What is posted under which name, what is noted beforehand, and what was noted before."""
+
+    what: str
+    note: str
+    before: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Desk:
     """Whose cards a keeper keeps: `owner` is this process, `platform` the first word of a key."""
 
@@ -156,7 +165,13 @@ class CardKeeper:
                 card = replace(card, message=None)
             else:
                 return card
-        message = await self._posted(card, _CARD, partial(self._board.post, card.run))
+        version = f"{_CARD}:{card.run.version}"
+        before = card.posting if (card.posting or "").startswith(_CARD) else None
+        posting = _Posting(_CARD, version, before)
+        message = await self._posted(card, posting, partial(self._board.post, card.run))
+        if before is not None and message is not None:
+            # What was found was posted for an earlier version.
+            await self._board.edit(card.run, message)
         return replace(card, message=message)
 
     async def _with_news(self, card: Card) -> Card:
@@ -165,15 +180,25 @@ class CardKeeper:
             return card
         mention = not card.mentioned
         announce = partial(self._board.announce, card.run, card.message, mention=mention)
-        await self._posted(card, news, announce)
+        posting = _Posting(news, news, card.posting if card.posting == news else None)
+        await self._posted(card, posting, announce)
         return replace(card, news=news, mentioned=True)
 
-    async def _posted(self, card: Card, what: str, post: _Post) -> str | None:
+    async def _posted(self, card: Card, posting: _Posting, post: _Post) -> str | None:
         """Post something once, whatever gets lost: its message, None where it cannot be known."""
-        if card.posting == what:
-            return await self._found_or_posted(card, what, post)
-        await self._note_posting(card, what)
-        return await self._post(card, what, post)
+        if posting.before is not None:
+            try:
+                found = await self._board.look_for(card.run, card.message, posting.what)
+            except PostRefusedError as refused:
+                log.event("card.look_rejected", run=card.run.id, reason=str(refused))
+                if posting.before == posting.note:
+                    # The same may stand there; one message too few is better than two.
+                    return None
+            else:
+                if found is not None:
+                    return found
+        await self._note_posting(card, posting.note)
+        return await self._post(card, posting.what, post)
 
     async def _note_posting(self, card: Card, what: str | None) -> None:
         await self._store.write(lambda tx: tx.cards.posting(card.run.id, what))
@@ -187,15 +212,6 @@ class CardKeeper:
         except (PostLaterError, PostRefusedError):
             await self._note_posting(card, None)
             raise
-
-    async def _found_or_posted(self, card: Card, what: str, post: _Post) -> str | None:
-        try:
-            found = await self._board.look_for(card.run, card.message, what)
-        except PostRefusedError as refused:
-            # It cannot be looked for; one message too few is better than two.
-            log.event("card.look_rejected", run=card.run.id, reason=str(refused))
-            return None
-        return found or await self._post(card, what, post)
 
 
 def _take(tx: Transaction, card: Card, owner: str) -> bool:

@@ -18,6 +18,7 @@ from bot.board import (
 
 TIMEOUT_SECONDS = 30
 _UNREACHABLE_SECONDS = 2.0
+_MOST_PAGES = 10
 _READING = frozenset(
     {"conversations.history", "conversations.replies", "users.info", "usergroups.users.list"}
 )
@@ -52,6 +53,11 @@ class OneWorkspace:
         """There is no other token."""
 
 
+def http_session() -> aiohttp.ClientSession:
+    """What all calls share; the SDK leaves the time limit to a session that it is given."""
+    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS))
+
+
 def web_client(token: str | None, api_url: str, session: aiohttp.ClientSession) -> AsyncWebClient:
     """A client that never repeats a call by itself.
 
@@ -61,7 +67,6 @@ def web_client(token: str | None, api_url: str, session: aiohttp.ClientSession) 
     return AsyncWebClient(
         token=token,
         base_url=api_url,
-        timeout=TIMEOUT_SECONDS,
         session=session,
         retry_handlers=[],
     )
@@ -83,24 +88,45 @@ class SlackApi:
             else:
                 answer = await client.api_call(method, json=dict(values))
         except SlackApiError as error:
-            told = _told(error)
+            told = _repeatable(method, _told(error))
             if str(told) in _TOKEN_ERRORS:
                 self._clients.forget(team)
             raise told from error
         except (TimeoutError, aiohttp.ClientError) as error:
-            raise _cut(error) from error
+            raise _repeatable(method, _cut(error)) from error
         data = answer.data
         assert isinstance(data, dict)  # noqa: S101 - what the JSON API answers
         return data
+
+    async def find(
+        self, team: str, channel: str, thread: str | None, payload: Mapping[str, Any]
+    ) -> str | None:
+        """The newest message of ours whose metadata has this payload, in a channel or a thread.
+
+        Raises the same errors; PostRefusedError where the scope to look is missing.
+        """
+        values: dict[str, Any] = {"channel": channel, "include_all_metadata": True, "limit": 200}
+        method = "conversations.replies" if thread else "conversations.history"
+        if thread:
+            values["ts"] = thread
+        for _ in range(_MOST_PAGES):
+            answer = await self.call(team, method, values)
+            for found in answer["messages"]:
+                if (found.get("metadata") or {}).get("event_payload") == payload:
+                    return str(found["ts"])
+            cursor = (answer.get("response_metadata") or {}).get("next_cursor")
+            # A channel comes newest first, a thread oldest first.
+            if not cursor or not thread:
+                break
+            values["cursor"] = cursor
+        return None
 
     async def respond(self, url: str, body: Mapping[str, Any]) -> None:
         """Answer an interaction at the address that came with it. Raises the same errors.
 
         Good for five answers within 30 minutes (docs.slack.dev: interactivity/handling).
         """
-        client = AsyncWebhookClient(
-            url, timeout=TIMEOUT_SECONDS, session=self._session, retry_handlers=[]
-        )
+        client = AsyncWebhookClient(url, session=self._session, retry_handlers=[])
         try:
             answer = await client.send_dict(dict(body))
         except (TimeoutError, aiohttp.ClientError) as error:
@@ -108,6 +134,13 @@ class SlackApi:
         wrong = _by_status(answer.status_code, answer.headers)
         if wrong is not None:
             raise wrong
+
+
+def _repeatable(method: str, error: Exception) -> Exception:
+    """What may be repeated as often as needed is never uncertain."""
+    if isinstance(error, PostUncertainError) and method in _READING | {"chat.update"}:
+        return PostLaterError(str(error), _UNREACHABLE_SECONDS)
+    return error
 
 
 def _cut(error: Exception) -> Exception:

@@ -142,6 +142,8 @@ class SlackDoor:
                 overdue = await self._counter.dispatcher.take_over("slack", self._counter.presence)
             except DatabaseUnavailableError as error:
                 log.event("reply.recover_rejected", reason=str(error))
+            except Exception as error:  # noqa: BLE001 - the next round may do better
+                log.fault("reply.recover_failed", error)
             for one in overdue:
                 self._spawn(self._carry_out(one.message, one))
             await asyncio.sleep(_RECOVER_SECONDS)

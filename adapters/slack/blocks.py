@@ -6,6 +6,7 @@ text, neither of which Slack parses, so no name can forge a mention or a link; t
 docs.slack.dev/reference/block-kit.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -19,13 +20,18 @@ from bot.words import state
 Block = dict[str, Any]
 
 _LONGEST_TEXT = 3000
+_LONGEST_FALLBACK = 3900
 _LONGEST_LABEL = 75
-_LONGEST_CONTEXT = 2000
+_LONGEST_OPTION = 60
+_LONGEST_CONTEXT = 500
 _LONGEST_ANSWER = 9000
+_BESIDE_A_PICKER = 2000
+"""All blocks of a message together have about 13,200 characters (bolt-js issue 2509)."""
 _UNSEEN = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
 )
-_ADDRESS = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*):(?=//)|\b(mailto|tel):")
+_ADDRESS = re.compile(r"(?i)(?<=:)(?=//)|(?<=mailto:)|(?<=tel:)|(?<=www\.)(?=\w)")
+"""The places where an address is broken up, so that Slack makes no link of it."""
 
 
 def clean(text: str, limit: int) -> str:
@@ -36,8 +42,24 @@ def clean(text: str, limit: int) -> str:
 
 def escaped(text: str) -> str:
     """The top-level text of a message, which Slack parses: nothing in it is live."""
-    dead = _ADDRESS.sub(lambda found: f"{found[0]}\u200b", clean(text, _LONGEST_TEXT))
-    return dead.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    dead = _ADDRESS.sub("\u200b", clean(text, _LONGEST_TEXT))
+    safe = _escape(dead)
+    while len(safe) > _LONGEST_FALLBACK:
+        dead = dead[: len(dead) * _LONGEST_FALLBACK // len(safe) - 1] + "…"
+        safe = _escape(dead)
+    return safe
+
+
+def _escape(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def fitted(text: str, limit: int) -> str:
+    """The text, cut so that it fits into a message, where quotes and line ends count double."""
+    shown = clean(text, limit)
+    while (size := len(json.dumps(shown, ensure_ascii=False))) > limit:
+        shown = shown[: len(shown) * limit // size - 2] + "…"
+    return shown
 
 
 def plain(text: str, limit: int = _LONGEST_TEXT) -> Block:
@@ -100,7 +122,7 @@ def card(run: Run) -> list[Block]:
         {"type": "text", "text": clean(run.workflow, _LONGEST_LABEL), "style": {"bold": True}},
         {"type": "text", "text": " "},
         {"type": "text", "text": run.id, "style": {"code": True}},
-        {"type": "text", "text": "\n" + clean("\n".join(lines), _LONGEST_TEXT)},
+        {"type": "text", "text": "\n" + fitted("\n".join(lines), _LONGEST_TEXT)},
     ]
     rich = {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": headline}]}
     return [rich, _context(run), *actions(run)]
@@ -121,9 +143,9 @@ def _context(run: Run) -> Block:
 # --- answers ---------------------------------------------------------------------------------
 
 
-def said(text: str) -> list[Block]:
+def said(text: str, limit: int = _LONGEST_ANSWER) -> list[Block]:
     """An answer as it is, in as many blocks as it needs."""
-    shown = clean(text, _LONGEST_ANSWER)
+    shown = fitted(text, limit)
     parts = [shown[at : at + _LONGEST_TEXT] for at in range(0, len(shown), _LONGEST_TEXT)]
     return [{"type": "section", "text": plain(part)} for part in parts]
 
@@ -135,7 +157,7 @@ def aside(text: str) -> Block:
 
 def output(text: str) -> list[Block]:
     """The first line as it is, and what follows as output of a program."""
-    first, _, rest = clean(text, _LONGEST_ANSWER).partition("\n")
+    first, _, rest = fitted(text, _LONGEST_ANSWER).partition("\n")
     if not rest:
         return said(first)
     shown = {"type": "rich_text_preformatted", "elements": [{"type": "text", "text": rest}]}
@@ -157,16 +179,15 @@ def picker(verb: str, candidates: Sequence[Mapping[str, Any]], origin: str = "")
 
 def _option(run: Mapping[str, Any]) -> Block:
     label = f"{run['workflow']} {run['id']}: {run['status']}, step {run['step'] or 'none left'}"
-    return {"text": plain(label, _LONGEST_LABEL), "value": f"{run['id']}:{run['epoch']}"}
+    return {"text": plain(label, _LONGEST_OPTION), "value": f"{run['id']}:{run['epoch']}"}
 
 
 def answer(told: Answer, verb: str) -> list[Block]:
     """An answer to one person: what was said, and what can be chosen."""
-    shown = output(told.reply) if verb == "logs" else said(told.reply)
     candidates = told.body["candidates"]
     if told.word is Word.AMBIGUOUS and candidates and verb in CLICKED:
-        return [*shown, *picker(verb, candidates)]
-    return shown
+        return [*said(told.reply, _BESIDE_A_PICKER), *picker(verb, candidates)]
+    return output(told.reply) if verb == "logs" else said(told.reply)
 
 
 CLICKED = ("resume", "cancel", "logs")
@@ -184,14 +205,15 @@ def choice(told: Answer, runs: Sequence[Run]) -> list[Block]:
     if not listed:
         return said(told.reply)
     pickers = (picker(verb, listed, SHORTCUT_ORIGIN) for verb in ("resume", "cancel"))
-    return [*said(told.reply), *(block for picked in pickers for block in picked)]
+    shown = said(told.reply, _BESIDE_A_PICKER)
+    return [*shown, *(block for picked in pickers for block in picked)]
 
 
 def called(user: str, text: str) -> list[Block]:
     """A message that calls one person."""
     elements = [
         {"type": "user", "user_id": user},
-        {"type": "text", "text": f" {clean(text, 2900)}"},
+        {"type": "text", "text": f" {fitted(text, 2900)}"},
     ]
     section = {"type": "rich_text_section", "elements": elements}
     return [{"type": "rich_text", "elements": [section]}]

@@ -11,7 +11,6 @@ from bot.conversation import Conversation, Door
 from bot.run import Run
 
 _METADATA = "baton_run"
-_LOOKED_AT = 100
 
 
 class SlackBoard:
@@ -60,18 +59,8 @@ class SlackBoard:
         """The message that was posted under this name; it bears the name as its metadata."""
         place = Conversation(run.conversation)
         _, team, channel = place.channel.split(":")
-        since = {"oldest": f"{run.requested.at - 60:.6f}", "limit": _LOOKED_AT}
-        values = {"channel": channel, "include_all_metadata": True, **since}
-        root = place.thread or message
-        method = "conversations.history"
-        if root is not None:
-            method, values["ts"] = "conversations.replies", root
-        answer = await self._api.call(team, method, values)
-        wanted = _named(run, what)["metadata"]["event_payload"]
-        for found in answer["messages"]:
-            if (found.get("metadata") or {}).get("event_payload") == wanted:
-                return str(found["ts"])
-        return None
+        payload = _named(run, what)["metadata"]["event_payload"]
+        return await self._api.find(team, channel, place.thread or message, payload)
 
 
 QUIET: Mapping[str, Any] = {"unfurl_links": False, "unfurl_media": False, "link_names": False}

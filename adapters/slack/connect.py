@@ -15,9 +15,10 @@ from slack_bolt.async_app import AsyncApp, AsyncBoltContext, AsyncBoltRequest
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.response import BoltResponse
 from slack_sdk.errors import SlackApiError
+from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.web.async_client import AsyncWebClient
 
-from adapters.slack.api import OneWorkspace, SlackApi, web_client
+from adapters.slack.api import OneWorkspace, SlackApi, http_session, web_client
 from adapters.slack.app import Counter, SlackDoor
 from adapters.slack.board import SlackBoard
 from adapters.slack.inbound import CommandNames
@@ -32,6 +33,7 @@ from bot.keeper import CardKeeper, Desk
 from bot.ports import Presence, Store
 
 _CONNECT_AGAIN_SECONDS = 2.0
+_PING_SECONDS = 5.0
 _LARGEST_BODY = 1024**2
 
 
@@ -66,7 +68,7 @@ class House:
 @asynccontextmanager
 async def slack_door(setup: SlackSetup, house: House) -> AsyncIterator[SlackDoor]:
     """Slack is answered inside of this; at the end nothing more is taken, and all is answered."""
-    async with aiohttp.ClientSession() as session:
+    async with http_session() as session:
         client = web_client(setup.bot_token or None, setup.api_url, session)
         clients = _clients(setup, house, client, session)
         door = SlackDoor(counter_of(setup, house, SlackApi(clients, session)))
@@ -117,10 +119,12 @@ def app_of(
             return None
         return AuthorizeResult(enterprise_id=enterprise_id, team_id=team_id, bot_token=known.token)
 
-    quiet = logging.getLogger("baton.slack")
+    # What matters is logged by ourselves; Bolt gives its loggers the app's name, so that must not
+    # be the name of ours.
+    quiet = logging.getLogger("slack-door")
     quiet.setLevel(logging.CRITICAL)
     app = AsyncApp(
-        name="baton",
+        name="slack-door",
         logger=quiet,
         client=client,
         authorize=authorize,  # type: ignore[arg-type] # None: not installed there
@@ -195,8 +199,8 @@ async def _listening(setup: SlackSetup, routes: web.RouteTableDef) -> AsyncItera
 @asynccontextmanager
 async def _socket(setup: SlackSetup, app: AsyncApp, number: int) -> AsyncIterator[None]:
     """One Socket Mode connection of several: while one is renewed, another takes what comes."""
-    handler = AsyncSocketModeHandler(app, setup.app_token)
-    connecting = asyncio.create_task(_keep_connecting(handler.connect_async, number))
+    handler = AsyncSocketModeHandler(app, setup.app_token, ping_interval=_PING_SECONDS)
+    connecting = asyncio.create_task(_keep_connecting(handler.client, number))
     try:
         yield
     finally:
@@ -205,11 +209,12 @@ async def _socket(setup: SlackSetup, app: AsyncApp, number: int) -> AsyncIterato
         await handler.close_async()  # type: ignore[no-untyped-call]
 
 
-async def _keep_connecting(connect: Callable[[], object], number: int) -> None:
+async def _keep_connecting(client: SocketModeClient, number: int) -> None:
     """Connect, however long it takes; once connected, the SDK itself stays so."""
     while True:
         try:
-            await connect()  # type: ignore[misc]
+            client.wss_uri = await client.issue_new_wss_url()
+            await client.connect()  # type: ignore[no-untyped-call]
         except (SlackApiError, aiohttp.ClientError, TimeoutError, OSError) as error:
             reason = error.response.get("error") if isinstance(error, SlackApiError) else str(error)
             log.event("slack.connect_rejected", connection=number, reason=reason)

@@ -6,6 +6,7 @@ otherwise left alone.
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -24,13 +25,16 @@ from bot.run import Change, Run
 from bot.words import who
 
 _URL_SECONDS = 29 * 60.0
-_TRIES = 8
+_PATIENCE_SECONDS = 30 * 60.0
 _AGAIN_SECONDS = 1.0
 _METADATA = "baton_answer"
 _ROOT = "/baton "
 """How replies spell the rooted command."""
 
 _Send = Callable[[], Awaitable[object]]
+_IsThere = Callable[[], Awaitable[bool]]
+_Way = tuple[str, _Send, _IsThere | None]
+"""What a way is called, how to send, and how to find out whether it was sent."""
 
 
 class Speaker:
@@ -87,39 +91,37 @@ class Speaker:
         content = {
             "text": blocks.escaped(told.reply),
             "blocks": [*blocks.said(told.reply), blocks.aside(_by(message))],
-            "metadata": {"event_type": _METADATA, "event_payload": {"answer": _digest(message)}},
         }
         if again and await self._is_there(message, thread):
             return True
         try:
             await self._patiently(
-                partial(self._post, thread, content), partial(self._is_there, message, thread)
+                partial(self._post, message, thread, content),
+                partial(self._is_there, message, thread),
             )
         except PostRefusedError as refused:
             log.event("reply.thread_rejected", delivery=message.delivery, reason=str(refused))
             return False
         return True
 
-    async def _post(self, place: Conversation, content: Mapping[str, Any]) -> None:
+    async def _post(
+        self, message: Message, place: Conversation, content: Mapping[str, Any]
+    ) -> None:
         _, team, channel = place.channel.split(":")
-        values = {"channel": channel, **QUIET, **content}
+        metadata = {"event_type": _METADATA, "event_payload": _mark(message)}
+        values = {"channel": channel, "metadata": metadata, **QUIET, **content}
         if place.thread is not None:
             values["thread_ts"] = place.thread
         await self._api.call(team, "chat.postMessage", values)
 
-    async def _is_there(self, message: Message, thread: Conversation) -> bool:
-        """Whether the answer stands in the thread; taken for true where nobody can look."""
-        _, team, channel = thread.channel.split(":")
-        values = {"channel": channel, "ts": thread.thread, "include_all_metadata": True}
+    async def _is_there(self, message: Message, place: Conversation) -> bool:
+        """Whether the answer stands there already; taken for true where nobody can look."""
+        _, team, channel = place.channel.split(":")
         try:
-            answer = await self._api.call(team, "conversations.replies", values)
+            found = await self._api.find(team, channel, place.thread, _mark(message))
         except PostRefusedError:
             return True
-        wanted = {"answer": _digest(message)}
-        return any(
-            (found.get("metadata") or {}).get("event_payload") == wanted
-            for found in answer["messages"]
-        )
+        return found is not None
 
     async def _clear(self, message: Message, age_seconds: float) -> None:
         """Take away the private choice that was answered in public."""
@@ -145,56 +147,63 @@ class Speaker:
     ) -> str:
         """Say it by the first way that Slack does not refuse; returns which one that was."""
         refused = PostRefusedError("there is no way to this person")
-        for route, send in self._ways(message, content, age_seconds):
+        for route, send, is_there in self._ways(message, content, age_seconds):
             try:
-                await self._patiently(send, None)
+                await self._patiently(send, is_there)
             except PostRefusedError as error:
                 refused = error
             else:
                 return route
         raise refused
 
-    def _ways(
-        self, message: Message, content: Mapping[str, Any], age_seconds: float
-    ) -> list[tuple[str, _Send]]:
+    def _ways(self, message: Message, content: Mapping[str, Any], age_seconds: float) -> list[_Way]:
         _, team, channel = message.conversation.channel.split(":")
         url, user = message.reply_to.get("url"), message.reply_to["user"]
         # In a thread that nobody has begun, Slack shows nothing to one person alone
         # (docs.slack.dev: chat.postEphemeral).
         begun = message.reply_to.get("thread")
         thread = {"thread_ts": begun} if begun else {}
-        ways: list[tuple[str, _Send]] = []
+        ways: list[_Way] = []
         if url and age_seconds < _URL_SECONDS:
             replace = bool(message.reply_to.get("private"))
             body = {"response_type": "ephemeral", "replace_original": replace, **thread, **content}
-            ways.append(("url", partial(self._api.respond, url, body)))
+            ways.append(("url", partial(self._api.respond, url, body), None))
         if is_direct(channel):
-            ways.append(("direct", partial(self._post, message.conversation, content)))
+            place = message.conversation
+            is_there = partial(self._is_there, message, place)
+            ways.append(("direct", partial(self._post, message, place, content), is_there))
         else:
             values = {"channel": channel, "user": user, **thread, **content}
-            ways.append(("private", partial(self._api.call, team, "chat.postEphemeral", values)))
+            send = partial(self._api.call, team, "chat.postEphemeral", values)
+            ways.append(("private", send, None))
         alone = Conversation(f"slack:{team}:{user}")
-        ways.append(("direct", partial(self._post, alone, content)))
+        ways.append(("direct", partial(self._post, message, alone, content), None))
         return ways
 
     # --- patience --------------------------------------------------------------------------
 
-    async def _patiently(self, send: _Send, is_there: Callable[[], Awaitable[bool]] | None) -> None:
+    async def _patiently(self, send: _Send, is_there: _IsThere | None) -> None:
         """Send until Slack took it; what it may have taken is looked for before it is repeated."""
-        for _ in range(_TRIES):
+        unsure = False
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while True:
             try:
+                if unsure and is_there is not None and await is_there():
+                    return
+                unsure = False
                 await send()
             except PostLaterError as later:
-                await asyncio.sleep(later.seconds)
+                failure: Exception = later
+                pause = max(later.seconds, _AGAIN_SECONDS)
             except PostUncertainError as uncertain:
                 if is_there is None and not uncertain.fault:
                     raise
-                await asyncio.sleep(_AGAIN_SECONDS)
-                if is_there is not None and await is_there():
-                    return
+                unsure, failure, pause = True, uncertain, _AGAIN_SECONDS
             else:
                 return
-        raise PostLaterError("tried for too long", 0)
+            if time.monotonic() + pause > deadline:
+                raise failure
+            await asyncio.sleep(pause)
 
 
 def _run_in(tx: Transaction, run_id: str | None) -> Sequence[Run]:
@@ -208,6 +217,6 @@ def _by(message: Message) -> str:
     return who(Change(author.actor, message.door, 0.0, author.name))
 
 
-def _digest(message: Message) -> str:
-    """Names a delivery to whoever reads the message, without its ids."""
-    return hashlib.sha256((message.delivery or "").encode()).hexdigest()[:16]
+def _mark(message: Message) -> dict[str, str]:
+    """Names a delivery to whoever reads the metadata of its answer, without its ids."""
+    return {"answer": hashlib.sha256((message.delivery or "").encode()).hexdigest()[:16]}

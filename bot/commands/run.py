@@ -16,6 +16,7 @@ LARGEST_ARGUMENTS = 32 * 1024
 _ID_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 _PHONE_QUOTES = {0x201C: '"', 0x201D: '"', 0x2018: "'", 0x2019: "'"}
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NO_TEXT = re.compile(r"[\0\ud800-\udfff]")
 _BRANCH_REFUSED = re.compile(
     r"^[-/.]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|[/.]$|[\ud800-\udfff]"
 )
@@ -65,7 +66,7 @@ def _read(rest: str) -> Wanted:
     arguments: dict[str, str] = {}
     for word in words[1:]:
         key, equals, value = word.partition("=")
-        if not equals or not _KEY.fullmatch(key) or "\0" in value:
+        if not equals or not _KEY.fullmatch(key) or _NO_TEXT.search(value):
             raise _RefusedError(replies.bad_argument(word))
         if key.upper() in {known.upper() for known in arguments}:
             raise _RefusedError(replies.argument_twice(key))
