@@ -169,6 +169,9 @@ class CardKeeper:
         before = card.posting if (card.posting or "").startswith(_CARD) else None
         posting = _Posting(_CARD, version, before)
         message = await self._posted(card, posting, partial(self._board.post, card.run))
+        if message is not None:
+            # Known from now on, whatever goes wrong with the rest.
+            await self._store.write(lambda tx: tx.cards.posted(card.run.id, message))
         if before is not None and message is not None:
             # What was found was posted for an earlier version.
             await self._board.edit(card.run, message)

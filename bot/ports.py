@@ -266,6 +266,9 @@ class Cards(Protocol):
     def posting(self, run_id: str, what: str | None) -> None:
         """This is about to be posted; None: it is known what came of it."""
 
+    def posted(self, run_id: str, message: str) -> None:
+        """The card of a run has this id on its platform."""
+
     def shown(self, card: Card, version: int) -> None:
         """This version is what people see now; message, news and mention are the card's."""
 

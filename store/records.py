@@ -246,6 +246,7 @@ _AS_SHOWN = Statement(
         " mentioned = :mentioned WHERE run_id = :run"
     )
 )
+_POSTED = Statement(text("UPDATE cards SET message = :message, posting = NULL WHERE run_id = :run"))
 _POSTING = Statement(text("UPDATE cards SET posting = :what WHERE run_id = :run"))
 _TAKE_CARD = Statement(
     text(
@@ -296,6 +297,9 @@ class CardRack:
 
     def posting(self, run_id: str, what: str | None) -> None:
         _POSTING.run(self._connection, {"run": run_id, "what": what})
+
+    def posted(self, run_id: str, message: str) -> None:
+        _POSTED.run(self._connection, {"run": run_id, "message": message})
 
     def shown(self, card: Card, version: int) -> None:
         values = {

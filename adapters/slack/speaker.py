@@ -92,12 +92,11 @@ class Speaker:
             "text": blocks.escaped(told.reply),
             "blocks": [*blocks.said(told.reply), blocks.aside(_by(message))],
         }
-        if again and await self._is_there(message, thread):
-            return True
         try:
             await self._patiently(
                 partial(self._post, message, thread, content),
                 partial(self._is_there, message, thread),
+                unsure=again,
             )
         except PostRefusedError as refused:
             log.event("reply.thread_rejected", delivery=message.delivery, reason=str(refused))
@@ -182,9 +181,13 @@ class Speaker:
 
     # --- patience --------------------------------------------------------------------------
 
-    async def _patiently(self, send: _Send, is_there: _IsThere | None) -> None:
-        """Send until Slack took it; what it may have taken is looked for before it is repeated."""
-        unsure = False
+    async def _patiently(
+        self, send: _Send, is_there: _IsThere | None, *, unsure: bool = False
+    ) -> None:
+        """Send until Slack took it; what it may have taken is looked for before it is repeated.
+
+        `unsure` where it may have been sent before this.
+        """
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while True:
             try:
