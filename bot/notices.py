@@ -65,6 +65,14 @@ def no_repository(workflow: str, repository: str) -> str:
     return f"workflows.{workflow}.repository: there is no git repository at {repository}."
 
 
+def no_library(extra: str, missing: str) -> str:
+    """A platform is configured whose libraries are not installed."""
+    return (
+        f"{missing} is not installed, so Baton cannot talk there. Nothing was started; install"
+        f" baton-bot[{extra}], or take the section {extra} out of the configuration."
+    )
+
+
 # --- Slack -----------------------------------------------------------------------------------
 
 

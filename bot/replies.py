@@ -10,7 +10,7 @@ from bot.access import Role
 from bot.conversation import Door
 from bot.outcome import AuditEvent
 from bot.run import Change, Run, RunStatus
-from bot.words import age, ago, by_whom, name_of, position_of, quoted, spelled, state, who
+from bot.words import age, ago, by_whom, name_of, position_of, quoted, spelled, state, steps, who
 
 # --- what a command came to ------------------------------------------------------------------
 
@@ -24,7 +24,7 @@ def no_worker(door: Door) -> str:
 
 def started(run: Run) -> str:
     """`run` won."""
-    return f"Started {name_of(run)}: {len(run.steps)} steps on branch {run.branch}."
+    return f"Started {name_of(run)}: {steps(len(run.steps))} on branch {run.branch}."
 
 
 def resumed(run: Run, before: Run) -> str:

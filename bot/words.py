@@ -93,6 +93,15 @@ def state(run: Run, now: float | None) -> str:
     return _STATES[run.status](run)
 
 
+def _all_steps(count: int) -> str:
+    return "its only step" if count == 1 else f"all {count} steps"
+
+
+def steps(count: int) -> str:
+    """So many steps."""
+    return "1 step" if count == 1 else f"{count} steps"
+
+
 def _running(run: Run) -> str:
     again = f" (attempt {run.attempt})" if run.attempt > 1 else ""
     return f"running {position_of(run)}{again}"
@@ -108,6 +117,6 @@ _STATES: Mapping[RunStatus, Callable[[Run], str]] = {
     RunStatus.RUNNING: _running,
     RunStatus.PAUSED: _paused,
     RunStatus.FAILED: lambda run: f"failed at {position_of(run)}: {run.error}",
-    RunStatus.COMPLETED: lambda run: f"completed, all {len(run.steps)} steps done",
+    RunStatus.COMPLETED: lambda run: f"completed, {_all_steps(len(run.steps))} done",
     RunStatus.CANCELLED: lambda _run: "cancelled, worktree free",
 }

@@ -1,7 +1,8 @@
 """Answers in Slack: what changed a run goes into its thread, everything else to one person.
 
 Nothing is said twice: an answer whose fate is unknown is looked for where that can be done, and
-otherwise left alone.
+otherwise left alone. One exception: what only one person sees can never be looked for, so it is
+repeated after a fault that Slack itself reports.
 """
 
 import asyncio

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from adapters import terminal
 from adapters.demo import DEMO_REPOSITORY, DEMO_SETTINGS, make_repository
@@ -22,6 +23,7 @@ from bot import config, log, notices
 from bot.commands import USAGES, House
 from bot.conduct import Conductor
 from bot.dispatcher import Dispatcher
+from bot.errors import ConfigurationError
 from bot.locks import ConversationLocks
 from bot.ports import Store
 from bot.run import Run
@@ -130,14 +132,24 @@ class Service:
     worker: Worker
 
 
+def _slack() -> ModuleType:
+    """What joins Slack; imported only by a Baton that talks there.
+
+    Raises ConfigurationError where its libraries are not installed.
+    """
+    try:
+        from bot.bootstrap import slack
+    except ModuleNotFoundError as missing:
+        raise ConfigurationError(notices.no_library("slack", str(missing.name))) from missing
+    return slack
+
+
 async def platform_problems(installation: Installation) -> list[str]:
     """A sentence for each thing that would keep a configured platform from working."""
     if not installation.settings.slack.used:
         return []
-    # Imported here because only a Baton that talks in Slack needs it.
-    from bot.bootstrap.slack import diagnosed
-
-    return await diagnosed(installation)
+    problems: list[str] = await _slack().diagnosed(installation)
+    return problems
 
 
 @asynccontextmanager
@@ -146,10 +158,7 @@ async def platforms(installation: Installation, service: Service) -> AsyncIterat
     async with AsyncExitStack() as doors:
         names = []
         if installation.settings.slack.used:
-            # Imported here because only a Baton that talks in Slack needs it.
-            from bot.bootstrap.slack import slack_platform
-
-            await doors.enter_async_context(slack_platform(installation, service))
+            await doors.enter_async_context(_slack().slack_platform(installation, service))
             names.append("Slack")
         yield names
 

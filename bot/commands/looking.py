@@ -1,8 +1,9 @@
 """Commands that only look: `status`, `runs`, `logs`, `history`, `help`."""
 
+import os
 import re
-from collections import deque
 from collections.abc import Sequence
+from pathlib import Path
 
 from bot import replies
 from bot.access import Role
@@ -14,6 +15,8 @@ from bot.run import Run
 
 LISTED_IN_CHAT = 20
 LOG_LINES = 20
+_READ_BYTES = 64 * 1024
+_LONGEST_LINE = 1000
 _UNLIMITED_DOORS = frozenset({Door.CLI, Door.API})
 _ESCAPES = re.compile(
     r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|.)|[\x00-\x08\x0b-\x1f\x7f]"
@@ -51,13 +54,21 @@ def logs(context: Context) -> Outcome:
     chosen = choose(context, OPEN_THEN_ANY)
     if isinstance(chosen, Outcome):
         return chosen
-    try:
-        with context.house.log_path(chosen.id).open(encoding="utf-8", errors="replace") as file:
-            lines = [plain(line) for line in deque(file, LOG_LINES)]
-    except FileNotFoundError:
-        lines = []
-    reply = replies.log_tail(chosen, lines)
+    reply = replies.log_tail(chosen, _tail(context.house.log_path(chosen.id)))
     return Outcome(word=Word.SHOWN, reply=reply, run=chosen, by=chosen.changed)
+
+
+def _tail(path: Path) -> Sequence[str]:
+    """The last lines of a file, however large it is: only its end is read."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _READ_BYTES))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return ()
+    whole = lines[1:] if size > _READ_BYTES and len(lines) > 1 else lines
+    return [plain(line)[:_LONGEST_LINE] for line in whole[-LOG_LINES:]]
 
 
 def plain(line: str) -> str:

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -16,12 +17,13 @@ SIGNING_SECRET = "secret"
 NAMES = {"U1": "ana", "U2": "ben", "U3": "cleo"}
 
 _moments = itertools.count(1)
+_BEGAN = int(time.time())
 
 
 def next_ts() -> str:
     """A moment that no other message has: later than all before."""
     seconds, micros = divmod(next(_moments) * 100, 1_000_000)
-    return f"{1_700_000_000 + seconds}.{micros:06}"
+    return f"{_BEGAN + seconds}.{micros:06}"
 
 
 @dataclass

@@ -9,8 +9,11 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bot.bootstrap import serving
 from bot.conversation import Author, Conversation, Door, Message
+from bot.keeper import EDIT_SECONDS, Desk
 from tests.conftest import FAST, Person
 from tests.slack.conftest import installation_in, talking
 from tests.slack.double import Slack, Slow
@@ -36,6 +39,12 @@ BETWEEN_EDITS = 1.1
 
 DATE = re.compile(r"<!date\^(\d+)\^\{ago\}\|[^<>|]+>")
 OPEN = ["Resume", "Cancel", "Log"]
+
+
+@pytest.fixture(autouse=True)
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Edits follow each other faster than Slack would like, where their spacing is no matter."""
+    monkeypatch.setattr(Desk.__init__, "__defaults__", (0.2,))
 
 
 def times_of_edits(slack: Slack, channel: str) -> list[float]:
@@ -119,14 +128,15 @@ async def test_a_lease_that_expires_reaches_the_card(
 
 
 async def test_edits_are_coalesced_and_spaced_in_each_channel(
-    slack: Slack, tmp_path: Path, repository: Path
+    slack: Slack, tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    steps = [{"name": f"step {number}", "run": "sleep 0.3"} for number in range(12)]
+    monkeypatch.setattr(Desk.__init__, "__defaults__", (EDIT_SECONDS,))
+    steps = [{"name": f"step {number}", "run": "sleep 0.3"} for number in range(8)]
     workflows = {"many": {"repository": str(repository), "steps": steps}}
     async with on_stage(slack, tmp_path, repository, workflows=workflows) as stage:
         both = [await stage.starts("many") for _ in range(2)]
         for run_id in both:
-            await stage.shows(run_id, "12 of 12 steps done", "completed", seconds=20)
+            await stage.shows(run_id, "8 of 8 steps done", "completed", seconds=20)
             assert len(cards(slack, run_id)) == 1
     edits = times_of_edits(slack, "C1")
     gaps = [after - before for before, after in itertools.pairwise(edits)]

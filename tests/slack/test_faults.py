@@ -48,6 +48,7 @@ REFUSED = Refused("restricted_action")
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits long here, neither for a slow answer nor before trying again."""
     monkeypatch.setattr("adapters.slack.api.TIMEOUT_SECONDS", SHORT)
+    monkeypatch.setattr("adapters.slack.api._UNREACHABLE_SECONDS", QUICK)
     monkeypatch.setattr("adapters.slack.speaker._AGAIN_SECONDS", QUICK)
     monkeypatch.setattr("bot.keeper._AGAIN_SECONDS", QUICK)
     monkeypatch.setattr(Desk.__init__, "__defaults__", (QUICK,))
@@ -260,22 +261,25 @@ async def test_an_answer_that_was_given_up_is_logged(
     assert "lost" in lost["reason"]
 
 
-async def test_what_breaks_unexpectedly_is_in_the_log(
+async def test_what_breaks_unexpectedly_is_in_the_log_and_tried_again(
     slack: Slack, tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def broken(*_: object, **__: object) -> None:
-        raise RuntimeError("planted")
+    answer, breaks = Speaker.answer, iter([True, False])
+
+    async def broken_once(speaker: Speaker, *said: Any, **more: Any) -> None:
+        if next(breaks):
+            raise RuntimeError("planted")
+        await answer(speaker, *said, **more)
 
     installation = installation_in(tmp_path, repository, slack)
     async with talking(installation) as service:
         await slack.connected(2)
         stage = Stage(slack, service, installation)
         await stage.told(await stage.says("runs"))
-        monkeypatch.setattr(Speaker, "answer", broken)
-        await stage.says("runs")
+        monkeypatch.setattr(Speaker, "answer", broken_once)
+        await stage.told(await stage.says("runs"))
     failed = [one for one in log_of(tmp_path / "state") if one["event"].endswith("_failed")]
-    assert failed
-    assert all("planted" in one["traceback"] for one in failed)
+    assert ["planted" in one["traceback"] for one in failed] == [True]
 
 
 async def test_a_slow_slack_does_not_hold_up_other_answers(
