@@ -96,8 +96,7 @@ def _card_of(tx: Transaction, outcome: Outcome) -> str | None:
     run = outcome.run
     if run is None or outcome.word not in PUBLIC or not Conversation(run.conversation).has_cards:
         return None
-    card = tx.cards.of(run.id)
-    return card.message if card else None
+    return tx.cards.message_of(run.id)
 
 
 def _event(tx: Transaction, invocation: Invocation, outcome: Outcome) -> AuditEvent:

@@ -1,5 +1,6 @@
 """One message in, one answer out: parse, the conversation's lock, one transaction, words."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +15,8 @@ from bot.parser import Answered, NotForUs, parse
 from bot.ports import DatabaseUnavailableError, Presence, Store, Transaction
 
 _CARRIED_OUT_WITHIN_SECONDS = 60.0
+_GATHERED_SECONDS = 0.05
+_NOTED_AGAIN_SECONDS = 1.0
 
 
 def explained(error: Exception, verb: str) -> Outcome:
@@ -61,6 +64,7 @@ class Dispatcher:
         self._conductor = conductor
         self._locks = locks
         self._owner = owner
+        self._taken: list[str] = []
 
     async def receive(self, message: Message) -> bool:
         """Make a delivery durable before it is acknowledged.
@@ -127,10 +131,30 @@ class Dispatcher:
             return answer_of(outcome)
 
     async def answered(self, message: Message) -> None:
-        """The platform took the answer, or it was shown that it never will."""
+        """The platform took the answer, or it was shown that it never will.
+
+        Noted a moment later, together with others: only a crash meanwhile says it once more.
+        """
         key = message.delivery
-        if key is not None:
-            await self._store.write(lambda tx: tx.deliveries.answered(key))
+        if key is None:
+            return
+        self._taken.append(key)
+        if len(self._taken) == 1:
+            await asyncio.sleep(_GATHERED_SECONDS)
+            taken, self._taken = self._taken, []
+            await self._note(taken)
+
+    async def _note(self, taken: Sequence[str]) -> None:
+        def note(tx: Transaction) -> None:
+            for key in taken:
+                tx.deliveries.answered(key)
+
+        while True:
+            try:
+                return await self._store.write(note)
+            except DatabaseUnavailableError as error:
+                log.event("reply.note_rejected", reason=str(error))
+                await asyncio.sleep(_NOTED_AGAIN_SECONDS)
 
     async def take_over(self, platform: str, presence: Presence) -> Sequence[Overdue]:
         """What processes that are gone left unanswered on this platform; it is ours from now on."""

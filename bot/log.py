@@ -4,6 +4,7 @@ The reason goes into fields, never into the name; a `started` always ends in `co
 or `rejected`. Ids and durations are logged, message text and tokens never.
 """
 
+import asyncio
 import json
 import logging
 import secrets
@@ -15,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+_WRITTEN_SECONDS = 0.2
 _LOGGER = logging.getLogger("baton")
 
 
@@ -80,12 +82,47 @@ class _Lines(logging.Formatter):
         return json.dumps(entry | fields, default=str)
 
 
+class _Gathering(logging.FileHandler):
+    """Gathers lines until `write_out`, a fault or the end of the process.
+
+    To flush each one costs more than the line itself.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        super().emit(record)
+        if record.levelno >= logging.ERROR:
+            self.write_out()
+
+    def flush(self) -> None:
+        """Not yet."""
+
+    def write_out(self) -> None:
+        """Bring what was gathered into the file."""
+        super().flush()
+
+
+def write_out() -> None:
+    """Bring every event so far into the file."""
+    for handler in _LOGGER.handlers:
+        if isinstance(handler, _Gathering):
+            handler.write_out()
+
+
+async def keep_written() -> None:
+    """Bring events into the file now and again, until cancelled."""
+    while True:
+        await asyncio.sleep(_WRITTEN_SECONDS)
+        write_out()
+
+
 def write_to(path: Path) -> None:
     """Send every event to this file from now on; the file is made when the first one comes."""
-    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler = _Gathering(path, encoding="utf-8", delay=True)
     handler.setFormatter(_Lines())
     for earlier in _LOGGER.handlers:
         earlier.close()
     _LOGGER.handlers = [handler]
     _LOGGER.setLevel(logging.INFO)
     _LOGGER.propagate = False
+    # Nobody reads these of our lines; the standard library's own advice for speed.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False

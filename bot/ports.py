@@ -254,8 +254,8 @@ class Cards(Protocol):
     def open(self, run: Run) -> None:
         """The run will have a card."""
 
-    def of(self, run_id: str) -> Card | None:
-        """The card of a run; None where people see none."""
+    def message_of(self, run_id: str) -> str | None:
+        """The platform's id of a run's card; None where none was posted."""
 
     def due(self, first: str, last: str) -> Sequence[Card]:
         """The cards behind their runs, channels from `first` to `last`, oldest change first."""

@@ -228,11 +228,7 @@ _DUE_CARDS = Statement(
     .order_by(runs.c.changed_at)
     .limit(_MOST_DUE)
 )
-_OF_ONE_RUN = Statement(
-    select(*_CARD_COLUMNS)
-    .join_from(runs, cards, cards.c.run_id == runs.c.id)
-    .where(runs.c.id == bindparam("run"))
-)
+_MESSAGE_OF = Statement(select(cards.c.message).where(cards.c.run_id == bindparam("run")))
 _BECOMES_DUE = Statement(
     text("UPDATE runs SET shown_version = 0 WHERE id = :run AND shown_version IS NULL")
 )
@@ -281,10 +277,9 @@ class CardRack:
         if conversation.has_cards:
             self._opened.append({"run_id": run.id, "run": run.id, "channel": conversation.channel})
 
-    def of(self, run_id: str) -> Card | None:
-        self.flush()
-        row = _OF_ONE_RUN.row(self._connection, {"run": run_id, **self._clock})
-        return _card_of(row) if row else None
+    def message_of(self, run_id: str) -> str | None:
+        row = _MESSAGE_OF.row(self._connection, {"run": run_id})
+        return row[0] if row else None
 
     def due(self, first: str, last: str) -> Sequence[Card]:
         self.flush()

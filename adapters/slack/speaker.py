@@ -52,11 +52,13 @@ class Speaker:
     ) -> None:
         """Say it, or give up and log why. `again` where it may have been said already."""
         told = replace(told, reply=told.reply.replace(_ROOT, f"{self._root_command} "))
-        with log.span("reply.send", delivery=message.delivery, run=told.run_id) as span:
-            try:
-                span.fields["route"] = await self._said(message, told, age_seconds, again=again)
-            except (PostGoneError, PostLaterError, PostRefusedError, PostUncertainError) as error:
-                span.reject(str(error))
+        about = {"delivery": message.delivery, "run": told.run_id}
+        try:
+            route = await self._said(message, told, age_seconds, again=again)
+        except (PostGoneError, PostLaterError, PostRefusedError, PostUncertainError) as error:
+            log.event("reply.send_rejected", reason=str(error), **about)
+        else:
+            log.event("reply.send_completed", route=route, **about)
 
     async def _said(
         self, message: Message, told: Answer, age_seconds: float, *, again: bool
@@ -81,8 +83,7 @@ class Speaker:
         root = place.thread or told.card
         if root is None and again:
             # Only a fresh answer knows the card.
-            card = await self._store.read(lambda tx: tx.cards.of(run["id"]))
-            root = card.message if card else None
+            root = await self._store.read(lambda tx: tx.cards.message_of(run["id"]))
         return Conversation(f"{place.channel}:{root_of(place, root)}") if root else None
 
     async def _publicly(

@@ -177,6 +177,7 @@ async def serving(
     store.start()
     worker = Worker(installation.post(concurrency=concurrency), store, installation.workshop)
     working = asyncio.create_task(worker.work())
+    writing = asyncio.create_task(log.keep_written())
     name = worker.post.name
     try:
         with (
@@ -188,6 +189,9 @@ async def serving(
         worker.leave(wait=wait_for_runs)
         await working
         await store.close()
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+        log.write_out()
 
 
 def login_name() -> str:
