@@ -19,9 +19,7 @@ def migrate(options: argparse.Namespace) -> int:
 
 def slack_manifest(options: argparse.Namespace) -> int:
     """Print the manifest of the Slack app, for the settings as they are."""
-    from bot.bootstrap import slack
-
-    print(json.dumps(slack.slack_manifest(options.config), indent=2))
+    print(json.dumps(bootstrap.slack_manifest(options.config), indent=2))
     return 0
 
 

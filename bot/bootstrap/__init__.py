@@ -7,11 +7,12 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from adapters import terminal
 from adapters.demo import DEMO_REPOSITORY, DEMO_SETTINGS, make_repository
@@ -142,6 +143,12 @@ def _slack() -> ModuleType:
     except ModuleNotFoundError as missing:
         raise ConfigurationError(notices.no_library("slack", str(missing.name))) from missing
     return slack
+
+
+def slack_manifest(config_file: str | None) -> Mapping[str, Any]:
+    """What Slack wants to know of Baton, for these settings; the database is not touched."""
+    made: Mapping[str, Any] = _slack().slack_manifest(config_file)
+    return made
 
 
 async def platform_problems(installation: Installation) -> list[str]:
