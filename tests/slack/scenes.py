@@ -131,12 +131,12 @@ class Scene:
         self._heard = len(seen.posted), len(seen.ephemerals), len(seen.responses)
 
     def said(self) -> list[Said]:
-        """What Baton has said since, cards and private choices taken away aside."""
+        """What Baton has answered since, private choices taken away aside."""
         posted, ephemerals, responses = self._heard
         found = [
             Said(how_of(message), message)
             for message in self.slack.posted[posted:]
-            if not is_card(message)
+            if not is_unasked(message)
         ]
         found += [Said("private", one, one.user) for one in self.slack.ephemerals[ephemerals:]]
         for response in self.slack.responses[responses:]:
@@ -176,6 +176,11 @@ def brief(event: AuditEvent) -> tuple[str, str, str]:
 def is_card(message: SentMessage) -> bool:
     payload = (message.metadata or {}).get("event_payload", {})
     return bool(payload.get("what") == "card")
+
+
+def is_unasked(message: SentMessage) -> bool:
+    """Whether this is a card or news of a run, and no answer: it may come at any moment."""
+    return "what" in (message.metadata or {}).get("event_payload", {})
 
 
 def cards_of(slack: Slack, run_id: str) -> list[SentMessage]:
