@@ -19,6 +19,7 @@ from adapters.slack.inbound import CommandNames
 from benchmarks import house
 from benchmarks.figures import Effort, Figure, Pair, interleaved
 from bot import log
+from bot.attendant import Attendant
 from bot.dispatcher import Dispatcher
 from bot.locks import ConversationLocks
 from store.writer import SqliteStore
@@ -137,7 +138,8 @@ async def _measured(effort: Effort) -> Pair:
         parts = House(
             store=store, dispatcher=dispatcher, presence=presence, owner="bench", entries=()
         )
-        door = SlackDoor(counter_of(_SETUP, parts, SlackApi(clients, session)))
+        attendant = Attendant(counter_of(_SETUP, parts, SlackApi(clients, session)))
+        door = SlackDoor(attendant, _SETUP.names)
         app = app_of(_SETUP, web_client("xoxb-bench", _SETUP.api_url, session), clients)
         door.attach(app)
 
@@ -147,7 +149,7 @@ async def _measured(effort: Effort) -> Pair:
 
         other = partial(_rate, effort.seconds, partial(_empty, _empty_app()))
         pair = await interleaved(effort.rounds, ours, other)
-        await door.drain()
+        await attendant.drain()
     await store.close()
     return pair
 

@@ -6,12 +6,15 @@ The map, bottom up; a module imports only from lines above it:
     conversation, workflows          who said what and where; what can be run
     outcome, access, log             what came of it; who may; what the log says
     ports, board                     what adapters and store must provide
+    speaker, patience                answers brought to where they belong, once each
     words                            the small words of which sentences are made
-    replies, notices, card, locks    every sentence; a run at a glance; order
+    replies, reports, notices        every sentence
+    card, locks                      a run at a glance; order
     parser                           text to command
     commands                         one function of a transaction per verb, and their table
     conduct, dispatcher, keeper      one command in a transaction; one message in, one answer out;
                                      cards that heal
+    attendant                        all of these for the messages of a chat platform
     execution, worker                one run's life; which runs this process works on
     config, bootstrap                settings; the one place that joins everything
     checks, once, service, cli       the command line

@@ -25,18 +25,29 @@ class Door(StrEnum):
     """Not a person: a worker changed the run."""
 
 
+BUTTON_DOORS = frozenset({Door.SLACK_BUTTON, Door.DISCORD_BUTTON})
+"""What is clicked here stands on a card, or on a choice that Baton offered."""
+
 LOCAL_DOORS = frozenset({Door.CLI, Door.TERMINAL})
 """Whoever uses these can open the database file anyway."""
 
-_TENANTED = frozenset({"slack", "discord"})
+_DIRECT_IN_DISCORD = "discord:@me:"
+Fence = tuple[str, str]
+"""Conversation keys from the first, up to and without the second."""
+
 _WITH_CARDS = frozenset({"slack", "discord", "terminal"})
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A place where people talk to Baton, known by its key, such as `slack:T1:C1:171.2`."""
+    """A place where people talk to Baton, known by its key, such as `slack:T1:C1:171.2`.
+
+    `parent` is the key of the channel that a thread belongs to, where the thread's own key does
+    not tell it.
+    """
 
     key: str
+    parent: str | None = field(default=None, compare=False)
 
     @property
     def platform(self) -> str:
@@ -46,12 +57,15 @@ class Conversation:
     @property
     def channel(self) -> str:
         """The key without its thread: where a channel finds its own runs and its threads'."""
-        parts = self.key.split(":")
-        return ":".join(parts[:3]) if self.platform == "slack" else self.key
+        if self.platform == "slack":
+            return ":".join(self.key.split(":")[:3])
+        return self.parent or self.key
 
     @property
     def thread(self) -> str | None:
         """What names the thread within its channel; None outside of threads."""
+        if self.parent is not None:
+            return self.key.rpartition(":")[2]
         return self.key[len(self.channel) + 1 :] or None
 
     @property
@@ -60,11 +74,18 @@ class Conversation:
         return self.platform in _WITH_CARDS
 
     @property
-    def tenant(self) -> str | None:
-        """The Slack team or Discord guild, as a key; None where look-ups are not fenced in."""
-        if self.platform not in _TENANTED:
+    def fence(self) -> Fence | None:
+        """The conversations whose runs may be named here; None where all may be.
+
+        Those of the Slack team or Discord guild; a direct message in Discord belongs to no guild,
+        and so sees only itself.
+        """
+        if self.platform == "discord" and self.key.startswith(_DIRECT_IN_DISCORD):
+            return self.key, f"{self.key}\0"
+        if self.platform not in {"slack", "discord"}:
             return None
-        return ":".join(self.key.split(":")[:2])
+        tenant = ":".join(self.key.split(":")[:2])
+        return f"{tenant}:", f"{tenant};"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +129,7 @@ def message_json(message: Message) -> dict[str, Any]:
     return {
         "text": message.text,
         "conversation": message.conversation.key,
+        "parent": message.conversation.parent,
         "actor": message.author.actor,
         "groups": sorted(message.author.groups),
         "name": message.author.name,
@@ -124,7 +146,7 @@ def message_of(stored: Mapping[str, Any]) -> Message:
     """The message that was stored."""
     return Message(
         text=stored["text"],
-        conversation=Conversation(stored["conversation"]),
+        conversation=Conversation(stored["conversation"], stored.get("parent")),
         author=Author(
             stored["actor"], frozenset(stored["groups"]), stored["name"], stored["outsider"]
         ),

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from bot import log, replies
@@ -42,11 +42,17 @@ def told(span: log.Span, answer: Answer) -> Answer:
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
-    """A delivery whose process is gone, and whose answer is due; `done` where it had its effect."""
+    """A delivery that is late: its process is gone, or the platform brought it only now.
+
+    `done` where it had its effect already; `again` where its answer may have been given.
+    `excuse` is the reply to what is too old to be carried out unseen.
+    """
 
     message: Message
     age_seconds: float
     done: bool
+    again: bool = True
+    excuse: str = field(default_factory=replies.restarted)
 
 
 def _take(tx: Transaction, key: str, owner: str, new_owner: str) -> bool:
@@ -177,14 +183,14 @@ class Dispatcher:
         """
         if overdue.done or overdue.age_seconds < _CARRIED_OUT_WITHIN_SECONDS:
             return await self.handle(message)
-        return await self._too_late(message)
+        return await self._too_late(message, overdue.excuse)
 
-    async def _too_late(self, message: Message) -> Answer:
+    async def _too_late(self, message: Message, excuse: str) -> Answer:
         parsed = parse(message, COMMANDS)
         verb, rest = (
             (parsed.verb, parsed.rest) if isinstance(parsed, Invocation) else ("", message.text)
         )
-        outcome = Outcome(word=Word.ERROR, reply=replies.restarted())
+        outcome = Outcome(word=Word.ERROR, reply=excuse)
         invocation = Invocation(verb, rest, message)
         return await self._store.write(
             partial(record, invocation=invocation, outcome=outcome, final=True)

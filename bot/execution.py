@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 from enum import IntEnum
 
-from bot import log, replies
+from bot import log, reports
 from bot.conversation import Door
 from bot.outcome import AuditEvent
 from bot.ports import DatabaseUnavailableError, Store, Supervised, Transaction, Workshop
@@ -90,8 +90,8 @@ class Execution:
             return False
         prepared = self._workshop.prepared(self.run)
         if ending.exit_code != 0:
-            reason = prepared.reason or replies.step_failed(ending.exit_code or 0)
-            return await self._fail(replies.could_not_prepare(reason), None)
+            reason = prepared.reason or reports.step_failed(ending.exit_code or 0)
+            return await self._fail(reports.could_not_prepare(reason), None)
         if prepared.notice is None:
             return True
         notice = prepared.notice
@@ -104,7 +104,7 @@ class Execution:
         """Carry out the current step; False when there is nothing more to do here."""
         step = self.run.step
         if self._stop is Stop.INTERRUPTED:
-            return await self._fail(replies.interrupted(), None)
+            return await self._fail(reports.interrupted(), None)
         if step is None:
             await self._settle("complete", lambda tx: tx.work.complete(self.run))
             return False
@@ -116,13 +116,13 @@ class Execution:
     async def _attempt(self) -> bool:
         if not await self._write(lambda tx: tx.work.attempt(self.run)):
             return False
-        self._workshop.note(self.run, replies.step_heading(self.run))
+        self._workshop.note(self.run, reports.step_heading(self.run))
         ending = await self._supervise(self._workshop.step(self.run))
         if not await self._survived(ending):
             return False
         if ending.log_error:
             await self._write(
-                lambda tx: tx.work.notice(self.run, replies.log_cut(ending.log_error or ""))
+                lambda tx: tx.work.notice(self.run, reports.log_cut(ending.log_error or ""))
             )
         return await self._judge(ending)
 
@@ -130,13 +130,13 @@ class Execution:
         code, step = ending.exit_code, self.run.step
         if ending.timed_out:
             seconds = (step.timeout_seconds if step else None) or 0
-            return await self._fail(replies.step_timed_out(seconds), code)
+            return await self._fail(reports.step_timed_out(seconds), code)
         if ending.stopped and self._stop is Stop.INTERRUPTED:
             # A shell whose child was stopped may well say 0: the step has to start again.
-            return await self._fail(replies.interrupted(), code)
+            return await self._fail(reports.interrupted(), code)
         if code == 0:
             return await self._write(lambda tx: tx.work.step_done(self.run, 0))
-        return await self._fail(replies.step_failed(code or 0), code)
+        return await self._fail(reports.step_failed(code or 0), code)
 
     # --- endings ---------------------------------------------------------------------------
 
@@ -169,7 +169,7 @@ class Execution:
 
     async def _clean(self, _ending: Ending) -> None:
         if self._stop is Stop.INTERRUPTED:
-            await self._fail(replies.interrupted(), None)
+            await self._fail(reports.interrupted(), None)
         else:
             await self._persistently(self._stopped)
 
@@ -180,14 +180,14 @@ class Execution:
     async def _not_gone(self, ending: Ending) -> None:
         """The worktree is not free, so the run cannot settle: its lease will run out."""
         log.event("run.stop_rejected", run=self.run.id, reason=ending.reason)
-        text = replies.not_provably_gone(self.run.worktree.host)
+        text = reports.not_provably_gone(self.run.worktree.host)
         await self._persistently(lambda tx: tx.work.unproven(self.run.id, self.run.epoch, text))
 
     async def _error(self, ending: Ending) -> None:
-        await self._fail(replies.could_not_supervise(ending.reason or ""), None)
+        await self._fail(reports.could_not_supervise(ending.reason or ""), None)
 
     async def _lost(self, _ending: Ending) -> None:
-        await self._fail(replies.supervisor_died(), None)
+        await self._fail(reports.supervisor_died(), None)
 
     _ENDINGS = {  # noqa: RUF012 - a constant table
         EndingKind.EXITED: _exited,

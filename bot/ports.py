@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from bot.conversation import Conversation
+from bot.conversation import Conversation, Fence
 from bot.outcome import Answer, AuditEvent
 from bot.run import Change, Run, RunStatus, Step, Worktree
 from bot.supervision import Ending, Order
@@ -56,10 +56,10 @@ class Runs(Protocol):
     def get(self, run_id: str) -> Run | None:
         """The run with exactly this id."""
 
-    def find(self, reference: str, tenant: str | None) -> Sequence[Run]:
+    def find(self, reference: str, fence: Fence | None) -> Sequence[Run]:
         """The run with this id, else the runs whose id begins with it (4 characters or more).
 
-        Stays within the tenant where there is one; at most one more than a picker offers.
+        Stays within the fence where there is one; at most one more than a picker offers.
         """
 
     def of_conversation(
@@ -71,8 +71,8 @@ class Runs(Protocol):
         resume would take.
         """
 
-    def recent(self, limit: int | None, tenant: str | None) -> Sequence[Run]:
-        """Every run, or the newest `limit` ones; within the tenant where there is one."""
+    def recent(self, limit: int | None, fence: Fence | None) -> Sequence[Run]:
+        """Every run, or the newest `limit` ones; within the fence where there is one."""
 
     def holder_of(self, worktree: Worktree) -> Run | None:
         """The run that holds this worktree."""

@@ -10,7 +10,7 @@ from bot.access import Role
 from bot.conversation import Door
 from bot.outcome import AuditEvent
 from bot.run import Change, Run, RunStatus
-from bot.words import age, ago, by_whom, name_of, position_of, quoted, spelled, state, steps, who
+from bot.words import ago, by_whom, name_of, position_of, quoted, spelled, state, steps, who
 
 # --- what a command came to ------------------------------------------------------------------
 
@@ -337,62 +337,3 @@ def delivery_reused() -> str:
 def restarted() -> str:
     """A delivery was received before a crash, too long ago to be carried out unseen."""
     return "Baton restarted before it could do that; nothing changed. Please ask again."
-
-
-# --- what a worker says of a run -------------------------------------------------------------
-
-
-def step_heading(run: Run) -> str:
-    """The line in a run's log above the output of an attempt."""
-    again = f", attempt {run.attempt}" if run.attempt > 1 else ""
-    return f"── {position_of(run)}{again} ──"
-
-
-def step_failed(exit_code: int) -> str:
-    """The reason of a run that failed because its step did."""
-    if exit_code < 0:
-        return f"it was killed by signal {-exit_code}"
-    return f"exit code {exit_code}"
-
-
-def step_timed_out(seconds: float) -> str:
-    """The step was stopped because of its time limit."""
-    return f"stopped after its time limit of {age(seconds)}"
-
-
-def interrupted() -> str:
-    """Baton was stopped while the step ran."""
-    return "interrupted, because Baton was stopped"
-
-
-def could_not_prepare(reason: str) -> str:
-    """The worktree could not be made or taken; no step ran."""
-    return f"no step ran. {reason}"
-
-
-def could_not_supervise(reason: str) -> str:
-    """The step could not be started."""
-    return f"the step could not be started: {reason}"
-
-
-def supervisor_died() -> str:
-    """The supervisor vanished; what it had started was stopped."""
-    return "its supervisor was killed, and everything it had started was stopped"
-
-
-def not_provably_gone(host: str) -> str:
-    """Processes outlived SIGKILL."""
-    return (
-        f"cancelled, but on host {host} not all of its processes could be proven gone; its"
-        " worktree stays held until an admin releases it"
-    )
-
-
-def leftovers(host: str) -> str:
-    """Processes of an earlier claim could not be stopped."""
-    return f"processes of an earlier claim still live in its worktree on host {host}"
-
-
-def log_cut(reason: str) -> str:
-    """The log could not be written to its end; the step was not harmed."""
-    return f"The log is not complete ({reason}); the step itself went on."

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from bot import log, replies
+from bot import log, reports
 from bot.execution import Execution, Stop, audited
 from bot.ports import DatabaseUnavailableError, Held, Store, Survey, Transaction, Workshop
 from bot.run import Change, Run, RunStatus
@@ -143,7 +143,7 @@ class Worker:
                 lambda tx: audited(tx, tx.work.stopped(run.id, run.epoch), "stopped", run)
             )
             return
-        text = replies.not_provably_gone(run.worktree.host)
+        text = reports.not_provably_gone(run.worktree.host)
         await self._store.write(lambda tx: tx.work.unproven(run.id, run.epoch, text))
 
     async def _tell_expired(self, survey: Survey) -> None:

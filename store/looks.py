@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, select, union_all
 
-from bot.conversation import Conversation
+from bot.conversation import Conversation, Fence
 from bot.ports import PICKER_SIZE
 from bot.run import Run, RunStatus, Worktree
 from store.rows import RUN_COLUMNS, resumable, run_of
@@ -33,16 +33,15 @@ def _after(prefix: str) -> str:
 
 
 _INSIDE = (
-    runs.c.conversation >= bindparam("tenant_from"),
-    runs.c.conversation < bindparam("tenant_to"),
+    runs.c.conversation >= bindparam("first"),
+    runs.c.conversation < bindparam("last"),
 )
 
 
-def _fence(tenant: str | None) -> dict[str, str]:
+def _within(fence: Fence | None) -> dict[str, str]:
     """The values for `_INSIDE`: whose conversations may be seen."""
-    if tenant is None:
-        return {"tenant_from": "", "tenant_to": _HIGHEST}
-    return {"tenant_from": f"{tenant}:", "tenant_to": _after(f"{tenant}:")}
+    first, last = fence or ("", _HIGHEST)
+    return {"first": first, "last": last}
 
 
 _NAMED = Statement(select(*RUN_COLUMNS).where(runs.c.id == bindparam("run_id"), *_INSIDE))
@@ -114,14 +113,14 @@ class RunLooks:
     def get(self, run_id: str) -> Run | None:
         return self._one(_BY_ID, run_id=run_id)
 
-    def find(self, reference: str, tenant: str | None) -> Sequence[Run]:
+    def find(self, reference: str, fence: Fence | None) -> Sequence[Run]:
         if not _ID_LIKE.fullmatch(reference):
             return ()
-        fence = _fence(tenant)
-        exact = self._many(_NAMED, run_id=reference, **fence)
+        inside = _within(fence)
+        exact = self._many(_NAMED, run_id=reference, **inside)
         if exact or len(reference) < _SHORTEST_PREFIX:
             return exact
-        found = self._many(_PREFIXED, prefix=reference, beyond=_after(reference), **fence)
+        found = self._many(_PREFIXED, prefix=reference, beyond=_after(reference), **inside)
         return sorted(found, key=lambda run: run.changed.at, reverse=True)
 
     def of_conversation(
@@ -141,9 +140,9 @@ class RunLooks:
         found = self._many(statement, **values)
         return sorted(found, key=lambda run: run.changed.at, reverse=True)[:_MOST]
 
-    def recent(self, limit: int | None, tenant: str | None) -> Sequence[Run]:
+    def recent(self, limit: int | None, fence: Fence | None) -> Sequence[Run]:
         most = _UNLIMITED if limit is None else limit
-        return self._many(_RECENT, limit=most, **_fence(tenant))
+        return self._many(_RECENT, limit=most, **_within(fence))
 
     def holder_of(self, worktree: Worktree) -> Run | None:
         return self._one(_HOLDER, held_host=worktree.host, held_path=worktree.path)

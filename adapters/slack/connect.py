@@ -19,18 +19,20 @@ from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.slack.api import OneWorkspace, SlackApi, http_session, web_client
-from adapters.slack.app import Counter, SlackDoor
+from adapters.slack.app import SlackDoor
 from adapters.slack.board import SlackBoard
 from adapters.slack.inbound import CommandNames
 from adapters.slack.manifest import EVENTS_PATH, REDIRECT_PATH
 from adapters.slack.people import People
-from adapters.slack.speaker import Speaker
+from adapters.slack.voice import SlackVoice
 from adapters.slack.workspaces import INSTALL_PATH, Installations, OAuthApp, Workspaces
 from bot import log, notices
+from bot.attendant import Attendant, Counter
 from bot.board import PostRefusedError
 from bot.dispatcher import Dispatcher
 from bot.keeper import CardKeeper, Desk
 from bot.ports import Presence, Store
+from bot.speaker import Speaker
 
 _CONNECT_AGAIN_SECONDS = 2.0
 _PING_SECONDS = 5.0
@@ -66,23 +68,23 @@ class House:
 
 
 @asynccontextmanager
-async def slack_door(setup: SlackSetup, house: House) -> AsyncIterator[SlackDoor]:
+async def slack_door(setup: SlackSetup, house: House) -> AsyncIterator[None]:
     """Slack is answered inside of this; at the end nothing more is taken, and all is answered."""
     async with http_session() as session:
         client = web_client(setup.bot_token or None, setup.api_url, session)
         clients = _clients(setup, house, client, session)
-        door = SlackDoor(counter_of(setup, house, SlackApi(clients, session)))
+        attendant = Attendant(counter_of(setup, house, SlackApi(clients, session)))
         app = app_of(setup, client, clients)
-        door.attach(app)
-        keeping = asyncio.create_task(door.keep_on())
+        SlackDoor(attendant, setup.names).attach(app)
+        attending = asyncio.create_task(attendant.attend())
         try:
             async with AsyncExitStack() as connections:
                 await _connect(setup, app, clients, connections)
-                yield door
-            await door.drain()
+                yield
+            await attendant.drain()
         finally:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
+            attending.cancel()
+            await asyncio.gather(attending, return_exceptions=True)
 
 
 def _clients(
@@ -97,13 +99,13 @@ def counter_of(setup: SlackSetup, house: House, api: SlackApi) -> Counter:
     """The parts of the door, joined."""
     desk = Desk("slack", house.owner)
     return Counter(
+        platform="slack",
         store=house.store,
         dispatcher=house.dispatcher,
         presence=house.presence,
-        people=People(api, house.entries),
-        speaker=Speaker(api, house.store, setup.names.root),
+        introduced=People(api, house.entries).introduced,
+        speaker=Speaker(SlackVoice(api, house.store, setup.names.root), house.store),
         keeper=CardKeeper(desk, house.store, SlackBoard(api), house.presence),
-        names=setup.names,
     )
 
 

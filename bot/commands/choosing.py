@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot import replies
-from bot.access import Role
 from bot.commands.context import Context
 from bot.outcome import Outcome, Word
 from bot.ports import PICKER_SIZE
@@ -46,8 +45,7 @@ def newest(context: Context, fitting: Fitting) -> Run | None:
 
 
 def _named(context: Context) -> Sequence[Run]:
-    tenant = None if context.role is Role.ADMIN else context.conversation.tenant
-    return context.tx.runs.find(context.rest, tenant)
+    return context.tx.runs.find(context.rest, context.fence)
 
 
 def _fitting(context: Context, fitting: Fitting) -> Sequence[Run]:

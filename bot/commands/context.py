@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.access import Role
-from bot.conversation import Conversation, Door, Invocation
+from bot.conversation import Conversation, Door, Fence, Invocation
 from bot.ports import Places, Transaction
 from bot.run import Change
 from bot.workflows import Catalogue
@@ -50,6 +50,11 @@ class Context:
     def conversation(self) -> Conversation:
         """Where it was said."""
         return self.invocation.message.conversation
+
+    @property
+    def fence(self) -> Fence | None:
+        """Whose runs may be looked up: an admin's look goes everywhere."""
+        return None if self.role is Role.ADMIN else self.conversation.fence
 
     @property
     def seen_epoch(self) -> int | None:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bot import replies
-from bot.access import Role
 from bot.commands.choosing import OPEN_THEN_ANY, choose
 from bot.commands.context import Context
 from bot.conversation import Door
@@ -38,8 +37,7 @@ def status(context: Context) -> Outcome:
 def runs(context: Context) -> Outcome:
     """Every run, newest first; in chat the newest ones of this team or guild."""
     limit = None if context.door in _UNLIMITED_DOORS else LISTED_IN_CHAT + 1
-    tenant = None if context.role is Role.ADMIN else context.conversation.tenant
-    found = context.tx.runs.recent(limit, tenant)
+    found = context.tx.runs.recent(limit, context.fence)
     more = limit is not None and len(found) == limit
     return _listed(context, found[:LISTED_IN_CHAT] if more else found, more=more)
 

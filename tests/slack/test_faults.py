@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from adapters.slack.manifest import EVENTS_PATH
-from adapters.slack.speaker import Speaker
 from bot.keeper import Desk
+from bot.speaker import Speaker
 from tests.slack.conftest import installation_in, slack_settings, talking
 from tests.slack.double import Broken, Cut, Refused, SentMessage, Slack, Slow, TooMany
 from tests.slack.payloads import direct_message, mention, slash, url_verification
@@ -49,7 +49,7 @@ def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits long here, neither for a slow answer nor before trying again."""
     monkeypatch.setattr("adapters.slack.api.TIMEOUT_SECONDS", SHORT)
     monkeypatch.setattr("adapters.slack.api._UNREACHABLE_SECONDS", QUICK)
-    monkeypatch.setattr("adapters.slack.speaker._AGAIN_SECONDS", QUICK)
+    monkeypatch.setattr("bot.patience._AGAIN_SECONDS", QUICK)
     monkeypatch.setattr("bot.keeper._AGAIN_SECONDS", QUICK)
     monkeypatch.setattr(Desk.__init__, "__defaults__", (QUICK,))
 

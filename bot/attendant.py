@@ -1,0 +1,135 @@
+"""Sees to it that whatever is said at a platform's door is carried out and answered.
+
+What was received is answered: by this process, with patience, or by another one after it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bot import log
+from bot.conversation import BUTTON_DOORS, Message
+from bot.dispatcher import Dispatcher, Overdue, explained
+from bot.keeper import CardKeeper
+from bot.outcome import PUBLIC, Answer, Word, answer_of
+from bot.ports import DatabaseUnavailableError, Presence, Store
+from bot.speaker import Speaker
+
+_RECOVER_SECONDS = 2.0
+_DRAIN_SECONDS = 10.0
+_PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+
+
+async def _as_is(message: Message) -> Message:
+    return message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counter:
+    """What an attendant works with; `introduced` adds what is to be known of a message's author."""
+
+    platform: str
+    store: Store
+    dispatcher: Dispatcher
+    presence: Presence
+    speaker: Speaker
+    keeper: CardKeeper
+    introduced: Callable[[Message], Awaitable[Message]] = _as_is
+
+
+class Attendant:
+    """Takes the messages of one platform, and brings the answers back."""
+
+    def __init__(self, counter: Counter) -> None:
+        self._counter = counter
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    async def receive(self, message: Message) -> bool:
+        """Make it durable; False where there is nothing (more) to do.
+
+        Raises DatabaseUnavailableError.
+        """
+        return await self._counter.dispatcher.receive(message)
+
+    def begin(self, message: Message, overdue: Overdue | None = None) -> None:
+        """Carry out and answer what was received."""
+        self._spawn(self._carry_out(message, overdue))
+
+    def apologise(self, message: Message, error: DatabaseUnavailableError) -> None:
+        """Answer what could not even be received."""
+        told = answer_of(explained(error, "receive"))
+        self._spawn(self._counter.speaker.answer(message, told))
+
+    # --- work ------------------------------------------------------------------------------
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _carry_out(self, message: Message, overdue: Overdue | None) -> None:
+        """Carry out and answer, with patience: every part of it may be repeated."""
+        again = overdue is not None and overdue.again
+        for pause in _PAUSES:
+            try:
+                await self._once(message, overdue, again=again)
+            except Exception as error:  # noqa: BLE001 - what was received is answered
+                log.fault("reply.carry_out_failed", error, delivery=message.delivery)
+                again = True
+                await asyncio.sleep(pause)
+            else:
+                return
+
+    async def _once(self, message: Message, overdue: Overdue | None, *, again: bool) -> None:
+        said = await self._counter.introduced(message)
+        dispatcher = self._counter.dispatcher
+        if overdue is None:
+            told = await dispatcher.handle(said)
+        else:
+            told = await dispatcher.handle_late(said, overdue)
+        if told is not None:
+            age_seconds = overdue.age_seconds if overdue else 0
+            await self._counter.speaker.answer(said, told, age_seconds=age_seconds, again=again)
+            await self._refresh(said, told)
+        await dispatcher.answered(said)
+
+    async def _refresh(self, message: Message, told: Answer) -> None:
+        """The card that was clicked in vain may be behind, or its last edit got lost."""
+        run_id = told.run_id
+        in_vain = message.door in BUTTON_DOORS and told.word not in PUBLIC | {Word.SHOWN}
+        if in_vain and run_id is not None:
+            await self._counter.store.write(lambda tx: tx.cards.refresh(run_id))
+
+    async def _recover_on(self) -> None:
+        """Answer what processes that are gone left unanswered, now and again."""
+        counter = self._counter
+        while True:
+            overdue: Sequence[Overdue] = ()
+            try:
+                overdue = await counter.dispatcher.take_over(counter.platform, counter.presence)
+            except DatabaseUnavailableError as error:
+                log.event("reply.recover_rejected", reason=str(error))
+            except Exception as error:  # noqa: BLE001 - the next round may do better
+                log.fault("reply.recover_failed", error)
+            for one in overdue:
+                self.begin(one.message, one)
+            await asyncio.sleep(_RECOVER_SECONDS)
+
+    async def attend(self) -> None:
+        """Keep the cards and answer what is left over, until cancelled; then end what is begun."""
+        begun = (self._counter.keeper.keep(), self._recover_on())
+        works = [asyncio.create_task(work) for work in begun]
+        try:
+            await asyncio.gather(*works)
+        finally:
+            for work in works:
+                work.cancel()
+            await asyncio.gather(*works, return_exceptions=True)
+
+    async def drain(self) -> None:
+        """Wait until what was begun is answered; what takes too long stays due."""
+        if self._under_way:
+            await asyncio.wait(list(self._under_way), timeout=_DRAIN_SECONDS)
+        for task in list(self._under_way):
+            task.cancel()
