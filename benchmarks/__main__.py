@@ -10,12 +10,13 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks import commands, conversations, growth, idle, slack, start
+from benchmarks import commands, conversations, discord, growth, idle, slack, start
 from benchmarks.figures import Effort, Figure, Measure
 
 _MEASURES: Mapping[str, Measure] = {
     "commands": commands.measure,
     "conversations": conversations.measure,
+    "discord": discord.measure,
     "growth": growth.measure,
     "idle": idle.measure,
     "slack": slack.measure,

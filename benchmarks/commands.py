@@ -2,13 +2,12 @@
 
 import asyncio
 import shutil
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
 from benchmarks import house
-from benchmarks.figures import Effort, Figure, Pair, interleaved
+from benchmarks.figures import Effort, Figure, Pair, interleaved, rate
 from benchmarks.raw import Sent, catching, raw_commands
 from bot.conduct import Conductor
 from bot.conversation import Invocation
@@ -53,30 +52,11 @@ def caught_command(database: Database, conductor: Conductor) -> list[Sent]:
     return statements
 
 
-@dataclass(frozen=True, slots=True)
-class _Load:
-    """So many callers at once, each on runs of its own."""
-
-    callers: int
-    seconds: float
-
-    async def rate(self, database: Database, carry_out: CarryOut) -> float:
-        """Commands a second, every one of which won."""
-        house.restore(database)
-        names = iter([house.run_name(number) for number in range(_RUNS)])
-        done = 0
-        begun = time.perf_counter()
-
-        async def call() -> None:
-            nonlocal done
-            for name in names:
-                await carry_out(name)
-                done += 1
-                if time.perf_counter() - begun >= self.seconds:
-                    return
-
-        await asyncio.gather(*(call() for _ in range(self.callers)))
-        return done / (time.perf_counter() - begun)
+async def _rate(effort: Effort, callers: int, database: Database, carry_out: CarryOut) -> float:
+    """Commands a second, every one of which won; each caller works on runs of its own."""
+    house.restore(database)
+    names = [house.run_name(number) for number in range(_RUNS)]
+    return await rate(effort.seconds, callers, names, carry_out)
 
 
 async def _measured(effort: Effort) -> Iterator[tuple[int, Pair]]:
@@ -94,9 +74,9 @@ async def _measured(effort: Effort) -> Iterator[tuple[int, Pair]]:
     pairs = []
     async with raw_commands(raw_database.file, statements, _CAUGHT) as carry_out_raw:
         for callers in CALLERS:
-            load = _Load(callers, effort.seconds)
-            ours = partial(load.rate, database, _Ours(store, conductor).carry_out)
-            raw = partial(load.rate, raw_database, carry_out_raw)
+            carry_out = _Ours(store, conductor).carry_out
+            ours = partial(_rate, effort, callers, database, carry_out)
+            raw = partial(_rate, effort, callers, raw_database, carry_out_raw)
             pairs.append((callers, await interleaved(effort.rounds, ours, raw)))
     await store.close()
     raw_database.close()

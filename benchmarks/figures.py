@@ -1,10 +1,14 @@
 """What is measured, and how one figure comes of several rounds."""
 
-from collections.abc import Awaitable, Callable, Iterator
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,26 @@ def paired(measured: list[tuple[float, float]]) -> Pair:
         other=median(other for _, other in measured),
         ratio=median(ours / other for ours, other in measured),
     )
+
+
+async def rate(
+    seconds: float, callers: int, work: Iterable[T], carry_out: Callable[[T], Awaitable[None]]
+) -> float:
+    """How much of this work was carried out a second, by so many callers at once."""
+    waiting = iter(work)
+    done = 0
+    begun = time.perf_counter()
+
+    async def call() -> None:
+        nonlocal done
+        for one in waiting:
+            await carry_out(one)
+            done += 1
+            if time.perf_counter() - begun >= seconds:
+                return
+
+    await asyncio.gather(*(call() for _ in range(callers)))
+    return done / (time.perf_counter() - begun)
 
 
 async def interleaved(rounds: int, ours: Side, other: Side) -> Pair:

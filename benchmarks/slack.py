@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
@@ -14,12 +14,12 @@ from slack_sdk.web.async_client import AsyncWebClient
 from adapters.presence import PresenceFiles
 from adapters.slack.api import OneWorkspace, SlackApi, web_client
 from adapters.slack.app import SlackDoor
-from adapters.slack.connect import House, SlackSetup, app_of, counter_of
+from adapters.slack.connect import SlackSetup, app_of, counter_of
 from adapters.slack.inbound import CommandNames
 from benchmarks import house
-from benchmarks.figures import Effort, Figure, Pair, interleaved
+from benchmarks.figures import Effort, Figure, Pair, interleaved, rate
 from bot import log
-from bot.attendant import Attendant
+from bot.attendant import Attendant, Inside
 from bot.dispatcher import Dispatcher
 from bot.locks import ConversationLocks
 from store.writer import SqliteStore
@@ -105,23 +105,6 @@ def _empty_app() -> AsyncApp:
     return app
 
 
-async def _rate(seconds: float, carry_out: Callable[[int], Awaitable[None]]) -> float:
-    numbers = iter(range(_RUNS))
-    done = 0
-    begun = time.perf_counter()
-
-    async def call() -> None:
-        nonlocal done
-        for number in numbers:
-            await carry_out(number)
-            done += 1
-            if time.perf_counter() - begun >= seconds:
-                return
-
-    await asyncio.gather(*(call() for _ in range(CALLERS)))
-    return done / (time.perf_counter() - begun)
-
-
 async def _measured(effort: Effort) -> Pair:
     folder = effort.place("slack")
     log.write_to(folder / "baton.log")
@@ -135,19 +118,18 @@ async def _measured(effort: Effort) -> Pair:
         clients = OneWorkspace(cast("AsyncWebClient", slack))
         dispatcher = Dispatcher(store, house.conductor_in(folder), ConversationLocks(), "bench")
         presence = PresenceFiles(folder / "presence")
-        parts = House(
-            store=store, dispatcher=dispatcher, presence=presence, owner="bench", entries=()
-        )
-        attendant = Attendant(counter_of(_SETUP, parts, SlackApi(clients, session)))
+        inside = Inside(store=store, dispatcher=dispatcher, presence=presence, owner="bench")
+        attendant = Attendant(counter_of(_SETUP, inside, SlackApi(clients, session)))
         door = SlackDoor(attendant, _SETUP.names)
         app = app_of(_SETUP, web_client("xoxb-bench", _SETUP.api_url, session), clients)
         door.attach(app)
 
         async def ours() -> float:
             house.restore(database)
-            return await _rate(effort.seconds, _Ours(app, slack).carry_out)
+            return await rate(effort.seconds, CALLERS, range(_RUNS), _Ours(app, slack).carry_out)
 
-        other = partial(_rate, effort.seconds, partial(_empty, _empty_app()))
+        nothing = partial(_empty, _empty_app())
+        other = partial(rate, effort.seconds, CALLERS, range(_RUNS), nothing)
         pair = await interleaved(effort.rounds, ours, other)
         await attendant.drain()
     await store.close()

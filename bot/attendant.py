@@ -26,13 +26,21 @@ async def _as_is(message: Message) -> Message:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Inside:
+    """What a platform's door needs of the rest of Baton; `owner` is the name of this process."""
+
+    store: Store
+    dispatcher: Dispatcher
+    presence: Presence
+    owner: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Counter:
     """What an attendant works with; `introduced` adds what is to be known of a message's author."""
 
     platform: str
-    store: Store
-    dispatcher: Dispatcher
-    presence: Presence
+    inside: Inside
     speaker: Speaker
     keeper: CardKeeper
     introduced: Callable[[Message], Awaitable[Message]] = _as_is
@@ -50,7 +58,7 @@ class Attendant:
 
         Raises DatabaseUnavailableError.
         """
-        return await self._counter.dispatcher.receive(message)
+        return await self._counter.inside.dispatcher.receive(message)
 
     def begin(self, message: Message, overdue: Overdue | None = None) -> None:
         """Carry out and answer what was received."""
@@ -83,7 +91,7 @@ class Attendant:
 
     async def _once(self, message: Message, overdue: Overdue | None, *, again: bool) -> None:
         said = await self._counter.introduced(message)
-        dispatcher = self._counter.dispatcher
+        dispatcher = self._counter.inside.dispatcher
         if overdue is None:
             told = await dispatcher.handle(said)
         else:
@@ -99,15 +107,15 @@ class Attendant:
         run_id = told.run_id
         in_vain = message.door in BUTTON_DOORS and told.word not in PUBLIC | {Word.SHOWN}
         if in_vain and run_id is not None:
-            await self._counter.store.write(lambda tx: tx.cards.refresh(run_id))
+            await self._counter.inside.store.write(lambda tx: tx.cards.refresh(run_id))
 
     async def _recover_on(self) -> None:
         """Answer what processes that are gone left unanswered, now and again."""
-        counter = self._counter
+        inside, platform = self._counter.inside, self._counter.platform
         while True:
             overdue: Sequence[Overdue] = ()
             try:
-                overdue = await counter.dispatcher.take_over(counter.platform, counter.presence)
+                overdue = await inside.dispatcher.take_over(platform, inside.presence)
             except DatabaseUnavailableError as error:
                 log.event("reply.recover_rejected", reason=str(error))
             except Exception as error:  # noqa: BLE001 - the next round may do better

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bot.conversation import Door
 from bot.run import Run, RunStatus
-from bot.words import age, name_of, spelled, state, who
+from bot.words import age, name_of, spelled, stands, state, who
 
 _DONE, _OPEN = "■", "□"
 
@@ -46,13 +46,9 @@ def took(run: Run) -> str:
 def news(run: Run, now: float, door: Door) -> str:
     """What is told beside the card, where a person is needed or the run ended."""
     following = follow_up(run, door)
-    words = _by_itself(state(run, now))
+    words = stands(run, now)
     told = f"{name_of(run)} {words}{'' if words.endswith(('.', '?', '!')) else '.'}"
     return f"{told} {following}." if following else told
-
-
-def _by_itself(words: str) -> str:
-    return words if words.startswith(("waits", "failed", "completed")) else f"is {words}"
 
 
 def settled(run: Run) -> bool:

@@ -23,6 +23,12 @@ def slack_manifest(options: argparse.Namespace) -> int:
     return 0
 
 
+def discord_invite(options: argparse.Namespace) -> int:
+    """Print the address where Baton is added to a Discord server."""
+    print(bootstrap.discord_invite(options.config, options.application))
+    return 0
+
+
 def check(options: argparse.Namespace) -> int:
     """Name everything that would keep a run from working; 0 when there is nothing."""
     installation = bootstrap.install(options.config)

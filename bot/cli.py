@@ -21,6 +21,7 @@ _CHECKS = {
     "check": "look whether everything that is configured can work",
     "migrate": "bring the database up to date and say so",
     "slack-manifest": "print what Slack wants to know of Baton when the app is made",
+    "discord-invite": "print the address where Baton is added to a Discord server",
 }
 
 
@@ -37,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     for verb, about in _SERVICES.items():
         _service_options(verbs.add_parser(verb, help=about), verb)
     for verb, about in _CHECKS.items():
-        _common(verbs.add_parser(verb, help=about))
+        _check_options(verbs.add_parser(verb, help=about), verb)
     for verb, command in COMMANDS.items():
         if verb != "help":
             _command_options(verbs.add_parser(verb, help=command.meaning), verb)
@@ -58,6 +59,14 @@ def _service_options(parser: argparse.ArgumentParser, verb: str) -> None:
     if verb == "chat":
         parser.add_argument(
             "--wait", type=float, metavar="SECONDS", help="read the next line after this at most"
+        )
+
+
+def _check_options(parser: argparse.ArgumentParser, verb: str) -> None:
+    _common(parser)
+    if verb == "discord-invite":
+        parser.add_argument(
+            "application", nargs="?", metavar="APPLICATION_ID", help="default: the token's"
         )
 
 
@@ -116,6 +125,7 @@ def _entry(verb: str) -> Callable[[argparse.Namespace], int]:
             "check": checks.check,
             "migrate": checks.migrate,
             "slack-manifest": checks.slack_manifest,
+            "discord-invite": checks.discord_invite,
         }[verb]
     from bot import once
 

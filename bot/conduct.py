@@ -3,8 +3,9 @@
 These are plain functions of a transaction: the store decides when and with whom it commits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from bot import replies
 from bot.access import Policy, Role
@@ -13,6 +14,7 @@ from bot.conversation import Conversation, Invocation
 from bot.outcome import PUBLIC, UNSTORED, Answer, AuditEvent, Outcome, Word, answer_again, answer_of
 from bot.ports import DeliveryState, Transaction
 
+T = TypeVar("T")
 _REFUSALS = frozenset({Word.DENIED, Word.BUSY})
 
 
@@ -39,6 +41,16 @@ class Conductor:
         if role < command.role:
             return self._denied(invocation, role, command.role)
         return command.carry_out(Context(tx, invocation, role, self.house))
+
+    def offer(
+        self, tx: Transaction, invocation: Invocation, look: Callable[[Context], T], nothing: T
+    ) -> T:
+        """What this person is offered before the command; `nothing` where they may not use it."""
+        message = invocation.message
+        role = self.policy.role_of(message.author, message.door)
+        if role < COMMANDS[invocation.verb].role:
+            return nothing
+        return look(Context(tx, invocation, role, self.house))
 
     def _denied(self, invocation: Invocation, role: Role, needed: Role) -> Outcome:
         can = _who_can(self.policy, needed)

@@ -29,6 +29,7 @@ _ECOSYSTEM = {
     "SLACK_SIGNING_SECRET": ("slack", "signing_secret"),
     "SLACK_CLIENT_ID": ("slack", "client_id"),
     "SLACK_CLIENT_SECRET": ("slack", "client_secret"),
+    "DISCORD_TOKEN": ("discord", "token"),
 }
 """Names under which other tools of a platform look for the same secrets."""
 
@@ -79,6 +80,20 @@ class SlackSettings(_Section):
     def used(self) -> bool:
         """Whether Baton is to talk in Slack."""
         return bool(self.bot_token.get_secret_value() or self.client_id)
+
+
+class DiscordSettings(_Section):
+    """How Baton is joined to Discord; not at all without a token."""
+
+    token: SecretStr = _NO_SECRET
+    guild_ids: tuple[Annotated[int, Field(gt=0)], ...] = ()
+    api_url: str = Field(default="https://discord.com/api/v10", pattern=r"^https?://[^\s@]+$")
+    gateway_url: str = Field(default="wss://gateway.discord.gg/", pattern=r"^wss?://[^\s@]+$")
+
+    @property
+    def used(self) -> bool:
+        """Whether Baton is to talk in Discord."""
+        return bool(self.token.get_secret_value())
 
 
 class AccessSettings(_Section):
@@ -173,6 +188,7 @@ class Settings(_Section):
     database: DatabaseSettings = DatabaseSettings()
     server: ServerSettings = ServerSettings()
     slack: SlackSettings = SlackSettings()
+    discord: DiscordSettings = DiscordSettings()
     access: AccessSettings = AccessSettings()
     runner: RunnerSettings = RunnerSettings()
     workflows: dict[Annotated[str, Field(pattern=_WORKFLOW_NAME)], WorkflowSettings] = {}

@@ -7,12 +7,14 @@ from functools import partial
 
 from bot import log, replies
 from bot.commands import COMMANDS
+from bot.commands.offering import Choice, choices, to_confirm
 from bot.conduct import Conductor, record, recorded
 from bot.conversation import Invocation, Message, message_json, message_of
 from bot.locks import ConversationBusyError, ConversationLocks
 from bot.outcome import EXIT_CODES, Answer, Outcome, Word, answer_of
 from bot.parser import Answered, NotForUs, parse
 from bot.ports import DatabaseUnavailableError, Presence, Store, Transaction
+from bot.run import Run
 
 _CARRIED_OUT_WITHIN_SECONDS = 60.0
 _GATHERED_SECONDS = 0.05
@@ -135,6 +137,32 @@ class Dispatcher:
             return await self._record(invocation, outcome)
         except DatabaseUnavailableError:
             return answer_of(outcome)
+
+    async def choices(self, message: Message, verb: str, typed: str) -> list[Choice]:
+        """What can be chosen for a command of which so much is typed. Never raises."""
+        nothing: list[Choice] = []
+        offer = partial(
+            self._conductor.offer,
+            invocation=Invocation(verb, typed, message),
+            look=choices,
+            nothing=nothing,
+        )
+        try:
+            return await self._store.read(offer)
+        except DatabaseUnavailableError as error:
+            log.event("command.choices_rejected", reason=str(error))
+            return nothing
+
+    async def to_confirm(self, message: Message) -> Run | None:
+        """The run that a cancel would end, if it would; that is asked about first.
+
+        Raises DatabaseUnavailableError.
+        """
+        parsed = parse(message, COMMANDS)
+        if not isinstance(parsed, Invocation):
+            return None
+        offer = partial(self._conductor.offer, invocation=parsed, look=to_confirm, nothing=None)
+        return await self._store.read(offer)
 
     async def answered(self, message: Message) -> None:
         """The platform took the answer, or it was shown that it never will.

@@ -136,14 +136,14 @@ def token_broken(setting: str, remedy: str) -> str:
     return f"{setting} has a character in it that no token has, such as a space. {remedy}"
 
 
-def token_refused(setting: str, why: str, remedy: str) -> str:
-    """Slack does not take a token."""
-    return f"Slack refuses {setting}: {why}. {remedy}"
+def token_refused(platform: str, setting: str, why: str, remedy: str) -> str:
+    """A platform does not take a token."""
+    return f"{platform} refuses {setting}: {why}. {remedy}"
 
 
-def token_unproven(setting: str, code: str) -> str:
-    """Slack was not able to say whether a token is good."""
-    return f"Slack could not check {setting} just now ({code}). Try again in a minute."
+def token_unproven(platform: str, setting: str, code: str) -> str:
+    """A platform was not able to say whether a token is good."""
+    return f"{platform} could not check {setting} just now ({code}). Try again in a minute."
 
 
 def scope_missing(scope: str, disabled: str, *, required: bool) -> str:
@@ -172,17 +172,74 @@ def unusable_address() -> str:
     )
 
 
-def unreachable(host: str, why: str) -> str:
-    """There is no way to Slack from here."""
+def unreachable(platform: str, host: str, why: str) -> str:
+    """There is no way to a platform from here."""
     return (
-        f"Slack's API at {host} cannot be reached: {why}. Check slack.api_url, the network, and"
-        " the proxy if HTTPS_PROXY or HTTP_PROXY names one."
+        f"{platform}'s API at {host} cannot be reached: {why}. Check {platform.lower()}.api_url,"
+        " the network, and the proxy if HTTPS_PROXY or HTTP_PROXY names one."
     )
 
 
-def not_slack(host: str, status: int) -> str:
-    """Something answers there that does not talk as Slack does."""
+def not_the_api(platform: str, host: str, status: int) -> str:
+    """Something answers there that does not talk as the platform does."""
     return (
-        f"{host} did not answer as Slack's API does (HTTP status {status}). Check slack.api_url;"
-        " if it is right, try again later."
+        f"{host} did not answer as {platform}'s API does (HTTP status {status}). Check"
+        f" {platform.lower()}.api_url; if it is right, try again later."
+    )
+
+
+# --- Discord ---------------------------------------------------------------------------------
+
+
+def no_discord_application() -> str:
+    """`discord-invite` cannot know whom to invite."""
+    return (
+        "discord.token is empty or no bot token, so there is no telling which application that is."
+        " Put the bot's token into DISCORD_TOKEN, or name the application:"
+        " baton discord-invite APPLICATION_ID."
+    )
+
+
+def discord_token_remedy() -> str:
+    """Where a bot's token comes from."""
+    return (
+        "Reset the token on the application's page Bot in Discord's developer portal, and put it"
+        " into DISCORD_TOKEN."
+    )
+
+
+def discord_nowhere(address: str) -> str:
+    """The bot is in no server."""
+    return f"Baton is in no Discord server yet. Add it to yours with {address}."
+
+
+def discord_not_in(guild_id: int, address: str) -> str:
+    """The bot is not in a server that is named."""
+    return (
+        f"discord.guild_ids names {guild_id}, and Baton is not in that server. Add it with"
+        f" {address}, or take the number out."
+    )
+
+
+def discord_without_commands(guild: str, address: str) -> str:
+    """The bot was added without its commands."""
+    return (
+        f"In the server {guild} Baton may not register its commands, so /resume is not offered"
+        f" there. Add it once more with {address}."
+    )
+
+
+def discord_may_not(guild: str, permission: str, use: str, address: str) -> str:
+    """The bot lacks a permission in a server."""
+    return (
+        f"In the server {guild} Baton lacks the permission {permission}: it cannot {use}. Give it"
+        f" to Baton's role, or add Baton once more with {address}."
+    )
+
+
+def discord_channel_closed(channel_id: str) -> str:
+    """An access list names a channel that the bot does not see."""
+    return (
+        f"The access lists name discord-channel:{channel_id}, and Baton sees no such channel. Give"
+        " its role View Channel there, or take the entry out."
     )

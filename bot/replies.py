@@ -10,7 +10,7 @@ from bot.access import Role
 from bot.conversation import Door
 from bot.outcome import AuditEvent
 from bot.run import Change, Run, RunStatus
-from bot.words import ago, by_whom, name_of, position_of, quoted, spelled, state, steps, who
+from bot.words import ago, by_whom, name_of, position_of, quoted, spelled, stands, state, steps, who
 
 # --- what a command came to ------------------------------------------------------------------
 
@@ -61,14 +61,9 @@ def moved_on(run: Run, seen_epoch: int, by: Change, now: float, door: Door) -> s
     """The caller saw an earlier state of the run than the one it is in."""
     return (
         f"{name_of(run)} has moved on since you looked (you saw its claim {seen_epoch}, it is at"
-        f" {run.epoch}): last changed by {by_whom(by, now)}; it {_verb_state(run, now)}. Nothing"
+        f" {run.epoch}): last changed by {by_whom(by, now)}; it {stands(run, now)}. Nothing"
         f" changed. Look with {spelled(door, 'status', run.id)}."
     )
-
-
-def _verb_state(run: Run, now: float) -> str:
-    words = state(run, now)
-    return words if words.startswith(("waits", "failed", "completed")) else f"is {words}"
 
 
 def worktree_busy(branch: str, holder: Run | None, now: float, door: Door, kept: Run | None) -> str:
@@ -140,7 +135,7 @@ def still_worked_on(run: Run, now: float, door: Door) -> str:
 def status(run: Run, now: float, door: Door, *, waits: bool) -> str:
     """One run, in a few lines."""
     lines = [
-        f"{name_of(run)} {_verb_state(run, now)}.",
+        f"{name_of(run)} {stands(run, now)}.",
         f"  asked for by {by_whom(run.requested, now)}; branch {run.branch}",
     ]
     if run.notice:
@@ -332,6 +327,37 @@ def unexpected(reference: str) -> str:
 def delivery_reused() -> str:
     """Same delivery key, other content."""
     return "That delivery id was used before for another command. Nothing changed; use a new one."
+
+
+def delivered_late() -> str:
+    """The platform brought a command long after it was given; its author has given it up."""
+    return "That reached Baton too late, and it did nothing; nothing changed. Please ask again."
+
+
+def takes_no_messages() -> str:
+    """The answer is for one person, who takes no direct messages."""
+    return (
+        "I may show that to you alone, and you take no direct messages from me. Nothing changed."
+        " Use the slash command, whose answer only you see, or allow direct messages."
+    )
+
+
+def outdated_command() -> str:
+    """The platform still offers a command in an older form."""
+    return (
+        "That command has changed, and what you see of it is an older form. Nothing changed; try"
+        " again in a minute."
+    )
+
+
+def unknown_button() -> str:
+    """Something was clicked that means nothing to Baton."""
+    return "I do not know that button (any more). Nothing changed; help lists what I understand."
+
+
+def kept(name: str) -> str:
+    """Somebody thought better of a cancel."""
+    return f"Nothing changed: {name} was not cancelled."
 
 
 def restarted() -> str:

@@ -20,6 +20,8 @@ class Heard(Enum):
     """It was said beside the run's card, and who asked is somewhere else."""
     AUTHOR = "author"
     """It was said where it was asked."""
+    ANSWERED = "answered"
+    """The same, by answering what was asked: nothing waits for an answer any more."""
 
 
 class Voice(Protocol):
@@ -62,10 +64,12 @@ class Speaker:
         self, message: Message, told: Answer, age_seconds: float, *, again: bool
     ) -> str:
         """The route that the answer took."""
-        if await self._in_public(message, told, again=again) is Heard.AUTHOR:
+        heard = await self._in_public(message, told, again=again)
+        if heard in {Heard.NOBODY, Heard.OTHERS}:
+            return await self._voice.privately(message, told, age_seconds)
+        if heard is Heard.AUTHOR:
             await self._voice.clear(message, told, age_seconds)
-            return "public"
-        return await self._voice.privately(message, told, age_seconds)
+        return "public"
 
     async def _in_public(self, message: Message, told: Answer, *, again: bool) -> Heard:
         if told.word not in PUBLIC:

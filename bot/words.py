@@ -1,5 +1,6 @@
 """The small words that every reply and card is made of: who, when, how far, in what state."""
 
+import re
 from collections.abc import Callable, Mapping
 
 from bot.conversation import Door
@@ -29,11 +30,20 @@ _LEAD = {
     Door.DISCORD_MENTION: "@Baton ",
 }
 _SHOWN_OF_UNTRUSTED = 80
+_UNSEEN = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+)
 
 
 def spelled(door: Door, verb: str, rest: str = "") -> str:
     """A command as it is typed at this door."""
     return f"{_LEAD.get(door, '/')}{verb} {rest}".rstrip()
+
+
+def clean(text: str, limit: int) -> str:
+    """Text without what steers or hides other text, short enough for its place."""
+    seen = _UNSEEN.sub(" ", text)
+    return seen if len(seen) <= limit else seen[: limit - 1] + "…"
 
 
 def quoted(text: str) -> str:
@@ -91,6 +101,12 @@ def state(run: Run, now: float | None) -> str:
     if run.waiting_for_worker:
         return "waiting for a free worker"
     return _STATES[run.status](run)
+
+
+def stands(run: Run, now: float | None) -> str:
+    """The same as the rest of a sentence about the run: “is running step 2 of 4, test”."""
+    words = state(run, now)
+    return words if words.startswith(("waits", "failed", "completed")) else f"is {words}"
 
 
 def _all_steps(count: int) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from bot.card import Button, Confirmation, asked_for, buttons, cancelling, progress, took
 from bot.outcome import Answer, Word
 from bot.run import Run
-from bot.words import state
+from bot.words import clean, state
 
 Block = dict[str, Any]
 
@@ -27,17 +27,8 @@ _LONGEST_CONTEXT = 500
 _LONGEST_ANSWER = 9000
 _BESIDE_A_PICKER = 2000
 """All blocks of a message together have about 13,200 characters (bolt-js issue 2509)."""
-_UNSEEN = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
-)
 _ADDRESS = re.compile(r"(?i)(?<=:)(?=//)|(?<=mailto:)|(?<=tel:)|(?<=www\.)(?=\w)")
 """The places where an address is broken up, so that Slack makes no link of it."""
-
-
-def clean(text: str, limit: int) -> str:
-    """Text without what steers or hides other text, short enough for its place."""
-    seen = _UNSEEN.sub(" ", text)
-    return seen if len(seen) <= limit else seen[: limit - 1] + "…"
 
 
 def escaped(text: str) -> str:

@@ -27,11 +27,9 @@ from adapters.slack.people import People
 from adapters.slack.voice import SlackVoice
 from adapters.slack.workspaces import INSTALL_PATH, Installations, OAuthApp, Workspaces
 from bot import log, notices
-from bot.attendant import Attendant, Counter
+from bot.attendant import Attendant, Counter, Inside
 from bot.board import PostRefusedError
-from bot.dispatcher import Dispatcher
 from bot.keeper import CardKeeper, Desk
-from bot.ports import Presence, Store
 from bot.speaker import Speaker
 
 _CONNECT_AGAIN_SECONDS = 2.0
@@ -41,7 +39,10 @@ _LARGEST_BODY = 1024**2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlackSetup:
-    """How this Baton is joined to Slack; `host` and `port` are where it listens in HTTP mode."""
+    """How this Baton is joined to Slack.
+
+    `host` and `port` are where it listens in HTTP mode; `entries` are those of the access lists.
+    """
 
     mode: str
     connections: int
@@ -52,28 +53,18 @@ class SlackSetup:
     host: str
     port: int
     names: CommandNames
+    entries: Collection[str] = ()
     oauth: OAuthApp | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class House:
-    """What the door needs of the rest of Baton; `entries` are those of the access lists."""
-
-    store: Store
-    dispatcher: Dispatcher
-    presence: Presence
-    owner: str
-    entries: Collection[str]
     installations: Installations | None = None
 
 
 @asynccontextmanager
-async def slack_door(setup: SlackSetup, house: House) -> AsyncIterator[None]:
+async def slack_door(setup: SlackSetup, inside: Inside) -> AsyncIterator[None]:
     """Slack is answered inside of this; at the end nothing more is taken, and all is answered."""
     async with http_session() as session:
         client = web_client(setup.bot_token or None, setup.api_url, session)
-        clients = _clients(setup, house, client, session)
-        attendant = Attendant(counter_of(setup, house, SlackApi(clients, session)))
+        clients = _clients(setup, client, session)
+        attendant = Attendant(counter_of(setup, inside, SlackApi(clients, session)))
         app = app_of(setup, client, clients)
         SlackDoor(attendant, setup.names).attach(app)
         attending = asyncio.create_task(attendant.attend())
@@ -88,24 +79,22 @@ async def slack_door(setup: SlackSetup, house: House) -> AsyncIterator[None]:
 
 
 def _clients(
-    setup: SlackSetup, house: House, client: AsyncWebClient, session: aiohttp.ClientSession
+    setup: SlackSetup, client: AsyncWebClient, session: aiohttp.ClientSession
 ) -> OneWorkspace | Workspaces:
-    if setup.oauth is None or house.installations is None:
+    if setup.oauth is None or setup.installations is None:
         return OneWorkspace(client)
-    return Workspaces(setup.oauth, house.installations, session)
+    return Workspaces(setup.oauth, setup.installations, session)
 
 
-def counter_of(setup: SlackSetup, house: House, api: SlackApi) -> Counter:
+def counter_of(setup: SlackSetup, inside: Inside, api: SlackApi) -> Counter:
     """The parts of the door, joined."""
-    desk = Desk("slack", house.owner)
+    desk = Desk("slack", inside.owner)
     return Counter(
         platform="slack",
-        store=house.store,
-        dispatcher=house.dispatcher,
-        presence=house.presence,
-        introduced=People(api, house.entries).introduced,
-        speaker=Speaker(SlackVoice(api, house.store, setup.names.root), house.store),
-        keeper=CardKeeper(desk, house.store, SlackBoard(api), house.presence),
+        inside=inside,
+        introduced=People(api, setup.entries).introduced,
+        speaker=Speaker(SlackVoice(api, inside.store, setup.names.root), inside.store),
+        keeper=CardKeeper(desk, inside.store, SlackBoard(api), inside.presence),
     )
 
 

@@ -1,7 +1,6 @@
 """What would keep Slack from working, found by asking Slack; `baton check` prints it."""
 
 import asyncio
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from adapters.network import why
 from adapters.slack.manifest import REQUIRED_SCOPES, SCOPES
 from bot import notices
 
@@ -132,10 +132,10 @@ async def _ask(client: AsyncWebClient, host: str, token: _Token, value: str) -> 
     except SlackApiError as error:
         return [_refusal(host, token, error.response)]
     except (aiohttp.ClientError, OSError) as error:
-        return [notices.unreachable(host, _why(error))]
+        return [notices.unreachable("Slack", host, why(error, TIMEOUT_SECONDS))]
     except (AttributeError, ValueError):
         # slack_sdk stumbles over a successful answer that is no JSON object.
-        return [notices.not_slack(host, 200)]
+        return [notices.not_the_api("Slack", host, 200)]
     return list(_missing_scopes(answer.headers)) if token is _BOT else []
 
 
@@ -146,11 +146,11 @@ def _refusal(host: str, token: _Token, response: Any) -> str:  # noqa: ANN401 - 
     # Only a word is repeated: whatever else answers there may echo the token.
     if not re.fullmatch(r"[a-z_]{1,60}", code):
         status: int = getattr(response, "status_code", None) or response.status
-        return notices.not_slack(host, status)
+        return notices.not_the_api("Slack", host, status)
     if code in _TRANSIENT:
-        return notices.token_unproven(token.setting, code)
-    why = f"{_REFUSALS[code]} ({code})" if code in _REFUSALS else code
-    return notices.token_refused(token.setting, why, token.remedy)
+        return notices.token_unproven("Slack", token.setting, code)
+    reason = f"{_REFUSALS[code]} ({code})" if code in _REFUSALS else code
+    return notices.token_refused("Slack", token.setting, reason, token.remedy)
 
 
 def _missing_scopes(headers: Mapping[str, Any]) -> Iterator[str]:
@@ -165,20 +165,3 @@ def _missing_scopes(headers: Mapping[str, Any]) -> Iterator[str]:
     for scope, use in SCOPES.items():
         if scope not in scopes:
             yield notices.scope_missing(scope, use, required=scope in REQUIRED_SCOPES)
-
-
-def _why(error: Exception) -> str:
-    """Why there was no answer, in words without addresses."""
-    match error:
-        case TimeoutError():
-            return f"no answer within {TIMEOUT_SECONDS} seconds"
-        case aiohttp.ClientHttpProxyError() | aiohttp.ClientProxyConnectionError():
-            return "the proxy does not let it through"
-        case aiohttp.ClientConnectorDNSError():
-            return "there is no such host"
-        case aiohttp.ClientSSLError():
-            return "no secure connection could be made"
-        case aiohttp.ClientConnectorError(errno=int(number)) if number > 0:
-            return os.strerror(number).lower()
-        case _:
-            return "the connection failed"

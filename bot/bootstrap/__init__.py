@@ -2,12 +2,13 @@
 
 import asyncio
 import getpass
+import importlib
 import os
 import secrets
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from adapters.terminal import Terminal
 from adapters.workshop import LocalWorkshop
 from adapters.worktrees import Worktrees
 from bot import config, log, notices
+from bot.attendant import Inside
 from bot.commands import USAGES, House
 from bot.conduct import Conductor
 from bot.dispatcher import Dispatcher
@@ -43,6 +45,7 @@ class Installation:
 
     settings: config.Settings
     host: str
+    state: Path
     database: Database
     conductor: Conductor
     workshop: LocalWorkshop
@@ -51,6 +54,15 @@ class Installation:
     def dispatcher(self, store: Store, owner: str = "") -> Dispatcher:
         """A dispatcher on this store, in a process of this name."""
         return Dispatcher(store, self.conductor, ConversationLocks(), owner)
+
+    def inside(self, service: "Service") -> Inside:
+        """What a platform's door needs of this process."""
+        return Inside(
+            store=service.store,
+            dispatcher=service.dispatcher,
+            presence=self.presence,
+            owner=service.worker.post.name,
+        )
 
     def inline_store(self) -> InlineStore:
         """The store of a process that carries out one command."""
@@ -99,7 +111,7 @@ def installed(settings: config.Settings, beside: Path, host: str | None = None) 
     house = House(here, catalogue, worktrees, workshop.log_path, USAGES)
     conductor = Conductor(house, settings.access.policy())
     presence = PresenceFiles(state / "presence")
-    return Installation(settings, here, database, conductor, workshop, presence)
+    return Installation(settings, here, state, database, conductor, workshop, presence)
 
 
 def _hide_from_git(state: Path) -> None:
@@ -133,29 +145,52 @@ class Service:
     worker: Worker
 
 
-def _slack() -> ModuleType:
-    """What joins Slack; imported only by a Baton that talks there.
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """A chat platform: its name, its section and extra, and whether it is configured."""
 
-    Raises ConfigurationError where its libraries are not installed.
-    """
-    try:
-        from bot.bootstrap import slack
-    except ModuleNotFoundError as missing:
-        raise ConfigurationError(notices.no_library("slack", str(missing.name))) from missing
-    return slack
+    name: str
+    extra: str
+    used: Callable[[config.Settings], bool]
+
+    def joined(self) -> ModuleType:
+        """What joins it with the rest; imported only by a Baton that talks there.
+
+        Raises ConfigurationError where its libraries are not installed.
+        """
+        try:
+            return importlib.import_module(f"bot.bootstrap.{self.extra}")
+        except ModuleNotFoundError as missing:
+            reason = notices.no_library(self.extra, str(missing.name))
+            raise ConfigurationError(reason) from missing
+
+
+SLACK = Platform("Slack", "slack", lambda settings: settings.slack.used)
+DISCORD = Platform("Discord", "discord", lambda settings: settings.discord.used)
+_PLATFORMS = (SLACK, DISCORD)
 
 
 def slack_manifest(config_file: str | None) -> Mapping[str, Any]:
     """What Slack wants to know of Baton, for these settings; the database is not touched."""
-    made: Mapping[str, Any] = _slack().slack_manifest(config_file)
+    made: Mapping[str, Any] = SLACK.joined().slack_manifest(config_file)
     return made
+
+
+def discord_invite(config_file: str | None, application_id: str | None) -> str:
+    """The address where Baton is added to a Discord server; the database is not touched."""
+    made: str = DISCORD.joined().invite(config_file, application_id)
+    return made
+
+
+def _used(installation: Installation) -> Iterator[Platform]:
+    return (platform for platform in _PLATFORMS if platform.used(installation.settings))
 
 
 async def platform_problems(installation: Installation) -> list[str]:
     """A sentence for each thing that would keep a configured platform from working."""
-    if not installation.settings.slack.used:
-        return []
-    problems: list[str] = await _slack().diagnosed(installation)
+    problems: list[str] = []
+    for platform in _used(installation):
+        problems += await platform.joined().diagnosed(installation)
     return problems
 
 
@@ -164,9 +199,9 @@ async def platforms(installation: Installation, service: Service) -> AsyncIterat
     """Every chat platform that is configured is answered inside of this; their names."""
     async with AsyncExitStack() as doors:
         names = []
-        if installation.settings.slack.used:
-            await doors.enter_async_context(_slack().slack_platform(installation, service))
-            names.append("Slack")
+        for platform in _used(installation):
+            await doors.enter_async_context(platform.joined().platform(installation, service))
+            names.append(platform.name)
         yield names
 
 

@@ -10,7 +10,7 @@ from slack_sdk.oauth.installation_store.sqlalchemy import AsyncSQLAlchemyInstall
 from slack_sdk.oauth.state_store.sqlalchemy import AsyncSQLAlchemyOAuthStateStore
 
 from adapters.demo import DEMO_SETTINGS
-from adapters.slack.connect import House, SlackSetup, slack_door
+from adapters.slack.connect import SlackSetup, slack_door
 from adapters.slack.diagnosis import diagnose
 from adapters.slack.inbound import CommandNames
 from adapters.slack.manifest import manifest
@@ -50,7 +50,7 @@ async def diagnosed(installation: Installation) -> list[str]:
 
 
 @asynccontextmanager
-async def slack_platform(installation: Installation, service: Service) -> AsyncIterator[None]:
+async def platform(installation: Installation, service: Service) -> AsyncIterator[None]:
     """Slack is answered inside of this."""
     slack, server = installation.settings.slack, installation.settings.server
     setup = SlackSetup(
@@ -63,20 +63,15 @@ async def slack_platform(installation: Installation, service: Service) -> AsyncI
         host=server.host,
         port=server.port,
         names=CommandNames(slack.resume_command, slack.cancel_command, slack.root_command),
-        oauth=_oauth_app(installation.settings),
-    )
-    house = House(
-        store=service.store,
-        dispatcher=service.dispatcher,
-        presence=installation.presence,
-        owner=service.worker.post.name,
         entries=frozenset(installation.conductor.policy.entries),
+        oauth=_oauth_app(installation.settings),
     )
     async with AsyncExitStack() as open_while_talking:
         if setup.oauth is not None:
             kept = await open_while_talking.enter_async_context(_installations(installation))
-            house = replace(house, installations=kept)
-        await open_while_talking.enter_async_context(slack_door(setup, house))
+            setup = replace(setup, installations=kept)
+        inside = installation.inside(service)
+        await open_while_talking.enter_async_context(slack_door(setup, inside))
         yield
 
 

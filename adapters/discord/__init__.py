@@ -1,0 +1,1 @@
+"""Discord: app commands, mentions, buttons, threads and live cards, on discord.py."""
