@@ -34,7 +34,9 @@ class Voice(Protocol):
     ) -> Heard:
         """Say it beside the card of its run. `again` where it may have been said already."""
 
-    async def privately(self, message: Message, told: Answer, age_seconds: float) -> str:
+    async def privately(
+        self, message: Message, told: Answer, age_seconds: float, *, again: bool
+    ) -> str:
         """Say it to its author alone, by the first way that works; returns what that is called."""
 
     async def clear(self, message: Message, told: Answer, age_seconds: float) -> None:
@@ -66,7 +68,7 @@ class Speaker:
         """The route that the answer took."""
         heard = await self._in_public(message, told, again=again)
         if heard in {Heard.NOBODY, Heard.OTHERS}:
-            return await self._voice.privately(message, told, age_seconds)
+            return await self._voice.privately(message, told, age_seconds, again=again)
         if heard is Heard.AUTHOR:
             await self._voice.clear(message, told, age_seconds)
         return "public"

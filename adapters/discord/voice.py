@@ -117,7 +117,9 @@ class DiscordVoice:
 
     # --- to one person ---------------------------------------------------------------------
 
-    async def privately(self, message: Message, told: Answer, age_seconds: float) -> str:
+    async def privately(
+        self, message: Message, told: Answer, age_seconds: float, *, again: bool
+    ) -> str:
         """Say it by the first way that Discord does not refuse; returns which one that was."""
         shown = answer(told, message.text.partition(" ")[0].removeprefix("/"))
         if self._usable(message, age_seconds):
@@ -130,17 +132,19 @@ class DiscordVoice:
             finally:
                 self._interactions.close(message)
         if "message" in message.reply_to:
-            return await self._beside_mention(message, told, shown)
-        await self._directly(message, said(told.reply))
+            return await self._beside_mention(message, told, shown, again=again)
+        await self._directly(message, said(told.reply), again=again)
         return "direct"
 
-    async def _beside_mention(self, message: Message, told: Answer, shown: Shown) -> str:
+    async def _beside_mention(
+        self, message: Message, told: Answer, shown: Shown, *, again: bool
+    ) -> str:
         place, mention = message.conversation, message.reply_to["message"]
         if is_direct(place) or told.word in _ON_THE_CARD_ANYWAY:
-            await self._posted(message, place, shown, reference=mention)
+            await self._posted(message, place, shown, reference=mention, again=again)
             return "reply"
         try:
-            await self._directly(message, shown)
+            await self._directly(message, shown, again=again)
         except RefusedError as refused:
             if refused.code != CANNOT_DIRECT:
                 raise
@@ -148,15 +152,15 @@ class DiscordVoice:
             return "direct"
         # What only those may see whom a list names is not for everybody in the channel.
         open_words = replies.takes_no_messages() if told.word is Word.SHOWN else told.reply
-        await self._posted(message, place, said(open_words), reference=mention)
+        await self._posted(message, place, said(open_words), reference=mention, again=again)
         return "reply"
 
-    async def _directly(self, message: Message, shown: Shown) -> None:
+    async def _directly(self, message: Message, shown: Shown, *, again: bool) -> None:
         """Say it in a direct message, where nothing can be chosen: no guild's roles hold there."""
         recipient = {"recipient_id": message.reply_to["user"]}
         opened = await patiently(partial(self._api.repeatable, routes.direct(), recipient))
         place = Conversation(f"discord:@me:{(opened or {})['id']}")
-        await self._posted(message, place, shown, reference=None)
+        await self._posted(message, place, shown, reference=None, again=again)
 
 
 def referring(message: str | None) -> dict[str, Any]:

@@ -110,13 +110,15 @@ class SlackVoice:
         """The run that the answer shows, as it is now."""
         return await self._store.read(partial(_run_in, run_id=told.run_id))
 
-    async def privately(self, message: Message, told: Answer, age_seconds: float) -> str:
+    async def privately(
+        self, message: Message, told: Answer, age_seconds: float, *, again: bool
+    ) -> str:
         """Say it by the first way that Slack does not refuse; returns which one that was."""
         content = await self._content(message, told)
         refused = PostRefusedError("there is no way to this person")
         for route, send, is_there in self._ways(message, content, age_seconds):
             try:
-                await patiently(send, is_there)
+                await patiently(send, is_there, unsure=again)
             except PostRefusedError as error:
                 refused = error
             else:

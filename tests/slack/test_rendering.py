@@ -16,7 +16,7 @@ from bot.card import headline, news
 from bot.conversation import Door
 from bot.outcome import Answer, Outcome, Word, answer_of
 from bot.run import Change, Run, RunStatus, Step, Worktree
-from bot.words import who
+from bot.words import clean, who
 from tests.slack.limits import MOST_TEXT, MOST_TEXT_OF_UPDATE, wrong_with
 from tests.slack.records import Json
 from tests.slack.stage import nodes
@@ -261,7 +261,7 @@ def test_top_level_text_says_what_was_written(evil: str) -> None:
     """Escaping loses nothing that can be seen."""
     told = OUR_BREAK.sub("", blocks.escaped(evil))
     back = told.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-    seen = blocks.clean(evil, len(evil) + 1)
+    seen = clean(evil, len(evil) + 1)
     assert back == seen or (back.endswith("…") and seen.startswith(back[:-1]))
 
 
