@@ -1,8 +1,18 @@
-"""Why something on the network did not answer, in words."""
+"""The way to a platform: through which proxy, and why there was no answer."""
 
 import os
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+
+
+def proxy_for(url: str) -> str | None:
+    """The proxy that the environment names for this address (HTTPS_PROXY, NO_PROXY), if any."""
+    parts = urlsplit(url)
+    if proxy_bypass(parts.hostname or ""):
+        return None
+    return getproxies().get(parts.scheme)
 
 
 def why(error: Exception, timeout_seconds: float) -> str:

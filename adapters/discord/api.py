@@ -50,8 +50,7 @@ class Attachment:
 def interactions_session() -> aiohttp.ClientSession:
     """What answers to interactions share; they need no login, and know no common limit."""
     return aiohttp.ClientSession(
-        timeout=_TIMEOUT,
-        connector=aiohttp.TCPConnector(limit=0),
+        timeout=_TIMEOUT, connector=aiohttp.TCPConnector(limit=0), trust_env=True
     )
 
 

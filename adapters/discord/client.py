@@ -27,8 +27,9 @@ _CHOICE = re.compile(rf"baton:choose:(?P<verb>{'|'.join(CHOSEN)})")
 class DiscordClient(discord.AutoShardedClient):
     """One login; it opens as many connections as Discord asks for."""
 
-    def __init__(self, door: DiscordDoor) -> None:
+    def __init__(self, door: DiscordDoor, proxy: str | None = None) -> None:
         super().__init__(
+            proxy=proxy,
             intents=INTENTS,
             allowed_mentions=discord.AllowedMentions.none(),
             member_cache_flags=discord.MemberCacheFlags.none(),

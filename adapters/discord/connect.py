@@ -19,6 +19,7 @@ from adapters.discord.door import DiscordDoor
 from adapters.discord.inbound import Clerk
 from adapters.discord.interactions import Interactions
 from adapters.discord.voice import DiscordVoice
+from adapters.network import proxy_for
 from bot import log
 from bot.attendant import Attendant, Counter, Inside
 from bot.keeper import CardKeeper, Desk
@@ -95,7 +96,7 @@ class _Line:
         """Log in and listen until cancelled; discord.py itself mends what is merely cut."""
         pause = _AGAIN_SECONDS
         while True:
-            client = self._client = DiscordClient(self._door)
+            client = self._client = DiscordClient(self._door, proxy_for(self._setup.api_url))
             try:
                 await client.login(self._setup.token)
                 pause = _AGAIN_SECONDS

@@ -15,7 +15,7 @@ from discord.http import HTTPClient, Route
 
 from adapters.discord import routes
 from adapters.discord.invite import PERMISSIONS, invitation
-from adapters.network import why
+from adapters.network import proxy_for, why
 from bot import notices
 
 TIMEOUT_SECONDS = 10
@@ -29,7 +29,7 @@ async def diagnose(
     """One sentence for each thing that would keep Discord from working; none if all is well."""
     Route.BASE = api_url.rstrip("/")
     host = urlsplit(api_url).hostname or api_url
-    client = discord.Client(intents=discord.Intents.none())
+    client = discord.Client(intents=discord.Intents.none(), proxy=proxy_for(api_url))
     try:
         async with client, asyncio.timeout(TIMEOUT_SECONDS):
             bot = await client.http.static_login(token.strip())
