@@ -7,9 +7,9 @@ from pathlib import Path
 
 from adapters import processes
 from adapters.worktrees import Worktrees
-from bot.ports import Prepared
 from bot.run import Run
 from bot.supervision import Order
+from bot.workshop import Prepared
 
 _SECRET = frozenset({"SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET", "DISCORD_TOKEN"})
 _STRAY_GIT = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"})

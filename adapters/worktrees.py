@@ -6,8 +6,8 @@ import re
 import sys
 from pathlib import Path
 
-from bot.ports import Prepared
 from bot.run import Worktree
+from bot.workshop import Prepared
 
 _SCRIPT = Path(__file__).with_name("prepare_worktree.py")
 _NO_RESULT = "The preparation of the worktree was cut short."

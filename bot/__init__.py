@@ -5,7 +5,8 @@ The map, bottom up; a module imports only from lines above it:
     run, supervision                 a run and what works on it
     conversation, workflows          who said what and where; what can be run
     outcome, access, log             what came of it; who may; what the log says
-    ports, board                     what adapters and store must provide
+    watching, keys                   what pages show; what opens them
+    ports, workshop, board           what store and adapters must provide
     speaker, patience                answers brought to where they belong, once each
     words                            the small words of which sentences are made
     replies, reports, notices        every sentence
@@ -17,5 +18,6 @@ The map, bottom up; a module imports only from lines above it:
     attendant                        all of these for the messages of a chat platform
     execution, worker                one run's life; which runs this process works on
     config, bootstrap                settings; the one place that joins everything
-    checks, once, service, cli       the command line
+    checks, once, service, tokens    what the command line does, by kind
+    cli                              the command line
 """

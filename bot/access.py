@@ -28,6 +28,9 @@ class Role(IntEnum):
 
 EVERYONE = "everyone"
 
+GRANTED = "token:"
+"""A token's role is its entry: `token:operator` is a group that no list can name."""
+
 _ENTRY = re.compile(
     r"""(everyone
       | slack:[UW][A-Z0-9]+ | slack-group:S[A-Z0-9]+ | slack-channel:[CG][A-Z0-9]+
@@ -42,6 +45,14 @@ def valid_entry(entry: str) -> bool:
     return _ENTRY.fullmatch(entry) is not None
 
 
+_GRANTS = {f"{GRANTED}{role.word}": role for role in Role}
+
+
+def granted(role: Role) -> frozenset[str]:
+    """The groups of whoever comes with a token of this role."""
+    return frozenset({f"{GRANTED}{role.word}"})
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """The configured lists, and the role of the local command line and terminal."""
@@ -52,7 +63,8 @@ class Policy:
     def role_of(self, author: Author, door: Door) -> Role:
         """The highest role that any list, or being local, gives to this author."""
         named = [self.entries.get(name, Role.NONE) for name in self._names(author)]
-        return max(*named, self.local if door in LOCAL_DOORS else Role.NONE)
+        granted = [_GRANTS.get(name, Role.NONE) for name in author.groups]
+        return max(*named, *granted, self.local if door in LOCAL_DOORS else Role.NONE)
 
     @staticmethod
     def _names(author: Author) -> Iterable[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 from bot import notices
+from bot.access import Role
 from bot.commands import COMMANDS
 from bot.errors import ConfigurationError, SchemaError
 
@@ -25,6 +26,13 @@ _CHECKS = {
 }
 
 
+_TOKENS = {
+    "create": "make a token, and print it as the last word",
+    "list": "every token, its role and its last use",
+    "revoke": "have a token open nothing any more",
+}
+
+
 class _Parser(argparse.ArgumentParser):
     """Answers a wrong line in one sentence instead of a page."""
 
@@ -39,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
         _service_options(verbs.add_parser(verb, help=about), verb)
     for verb, about in _CHECKS.items():
         _check_options(verbs.add_parser(verb, help=about), verb)
+    _token_options(verbs.add_parser("token", help="make, list and revoke tokens for the API"))
     for verb, command in COMMANDS.items():
         if verb != "help":
             _command_options(verbs.add_parser(verb, help=command.meaning), verb)
@@ -68,6 +77,18 @@ def _check_options(parser: argparse.ArgumentParser, verb: str) -> None:
         parser.add_argument(
             "application", nargs="?", metavar="APPLICATION_ID", help="default: the token's"
         )
+
+
+def _token_options(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for action, about in _TOKENS.items():
+        chosen = actions.add_parser(action, help=about)
+        _common(chosen)
+        if action != "list":
+            chosen.add_argument("name", metavar="NAME", help="what the token is called")
+        if action == "create":
+            roles = [role.word for role in Role if role]
+            chosen.add_argument("--role", required=True, choices=roles, help="what it may do")
 
 
 def _command_options(parser: argparse.ArgumentParser, verb: str) -> None:
@@ -127,6 +148,10 @@ def _entry(verb: str) -> Callable[[argparse.Namespace], int]:
             "slack-manifest": checks.slack_manifest,
             "discord-invite": checks.discord_invite,
         }[verb]
+    if verb == "token":
+        from bot import tokens
+
+        return tokens.token
     from bot import once
 
     return once.command

@@ -11,9 +11,10 @@ from enum import IntEnum
 from bot import log, reports
 from bot.conversation import Door
 from bot.outcome import AuditEvent
-from bot.ports import DatabaseUnavailableError, Store, Supervised, Transaction, Workshop
+from bot.ports import DatabaseUnavailableError, Store, Transaction
 from bot.run import Run
 from bot.supervision import Ending, EndingKind, Order
+from bot.workshop import Supervised, Workshop
 
 _AGAIN_SECONDS = 0.5
 _TRIES_WHEN_LEAVING = 10

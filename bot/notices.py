@@ -73,6 +73,58 @@ def no_library(extra: str, missing: str) -> str:
     )
 
 
+# --- tokens ----------------------------------------------------------------------------------
+
+
+def token_made(name: str, role: str, token: str) -> str:
+    """`token create` did its work; the token is the last word."""
+    return (
+        f"Made the token {name} with the role {role}. It is shown this once; revoke it with baton"
+        f" token revoke {name}.\n{token}"
+    )
+
+
+def token_name_taken(name: str) -> str:
+    """There is such a token already."""
+    return (
+        f"There is a token {name} already. Nothing was made; choose another name, or revoke that"
+        f" one first: baton token revoke {name}."
+    )
+
+
+def bad_token_name(name: str) -> str:
+    """This cannot be a name."""
+    return (
+        f"{name!r} cannot be the name of a token: up to 64 letters, digits, dots, hyphens and"
+        " underscores, beginning with a letter or digit. Nothing was made."
+    )
+
+
+def token_revoked(name: str) -> str:
+    """`token revoke` did its work."""
+    return f"Revoked the token {name}: it opens nothing any more, nor do the pages opened with it."
+
+
+def no_such_token(name: str) -> str:
+    """There is nothing to revoke."""
+    return f"There is no token {name}. Nothing changed; baton token list shows them."
+
+
+def no_tokens() -> str:
+    """`token list` has nothing to show."""
+    return "There are no tokens yet. Make one: baton token create NAME --role operator."
+
+
+def token_line(name: str, role: str, made: str, used: str) -> str:
+    """One token in one line."""
+    return f"{name}  {role}  made {made}, {used}"
+
+
+def not_admin() -> str:
+    """The local command line may not do this here (access.local)."""
+    return "Only admins may make or revoke tokens, and access.local gives less. Nothing changed."
+
+
 # --- Slack -----------------------------------------------------------------------------------
 
 

@@ -1,15 +1,15 @@
-"""What the product needs from the store and from the adapters; each method states its promise."""
+"""What the product needs from the store; each method states its promise."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from bot.conversation import Conversation, Fence
+from bot.keys import Keys
 from bot.outcome import Answer, AuditEvent
 from bot.run import Change, Run, RunStatus, Step, Worktree
-from bot.supervision import Ending, Order
+from bot.watching import Watching
 
 T = TypeVar("T")
 
@@ -307,6 +307,14 @@ class Transaction(Protocol):
     def cards(self) -> Cards:
         """What people are shown."""
 
+    @property
+    def keys(self) -> Keys:
+        """What opens the API and the web page."""
+
+    @property
+    def watching(self) -> Watching:
+        """What a page shows beside the runs themselves."""
+
     def live_worker(self, host: str) -> bool:
         """Whether some worker of this host has been heard of within its lease."""
 
@@ -342,53 +350,3 @@ class Store(Protocol):
 
     def watch(self) -> Watch:
         """A new watch; it tells of everything that is committed from now on."""
-
-
-class Places(Protocol):
-    """Where runs work."""
-
-    def place(self, repository: str, branch: str) -> Worktree:
-        """The worktree of a branch: the same for every run of that branch. Touches nothing."""
-
-
-class Supervised(Protocol):
-    """A command under way in a worktree, under its supervisor."""
-
-    def stop(self) -> None:
-        """Ask for a stop: SIGTERM, grace, SIGKILL. Safe to repeat, and after the end."""
-
-    async def ending(self) -> Ending:
-        """Wait for the end; it comes only when the whole tree is gone, or not provable."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What came of preparing a worktree: a reason why not, or a line worth telling."""
-
-    reason: str | None
-    notice: str | None
-
-
-class Workshop(Protocol):
-    """Worktrees on disk and processes in them: all that a worker does outside the database."""
-
-    def preparation(self, run: Run) -> Order:
-        """The order that makes or takes the run's worktree; repeatable after a crash halfway."""
-
-    def prepared(self, run: Run) -> Prepared:
-        """What the preparation that just ended said."""
-
-    def step(self, run: Run) -> Order:
-        """The order that carries out the run's current step."""
-
-    def cleaning(self, run: Run) -> Order:
-        """The order that stops whatever the claim of a dead worker left, and starts nothing."""
-
-    async def supervise(self, order: Order) -> Supervised:
-        """Start a supervisor on this order."""
-
-    def log_path(self, run_id: str) -> Path:
-        """The file that has the output of this run."""
-
-    def note(self, run: Run, line: str) -> None:
-        """Put a line of Baton's own into the run's log, if the disk takes it."""

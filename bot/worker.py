@@ -9,9 +9,10 @@ from typing import Any
 
 from bot import log, reports
 from bot.execution import Execution, Stop, audited
-from bot.ports import DatabaseUnavailableError, Held, Store, Survey, Transaction, Workshop
+from bot.ports import DatabaseUnavailableError, Held, Store, Survey, Transaction
 from bot.run import Change, Run, RunStatus
 from bot.supervision import EndingKind
+from bot.workshop import Workshop
 
 _PRUNE_SECONDS = 3600.0
 _RESCAN_SECONDS = 1.0

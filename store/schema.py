@@ -9,7 +9,7 @@ from pathlib import Path
 from bot.errors import ConfigurationError, SchemaError
 from store.database import Database
 
-CURRENT = "0003"
+CURRENT = "0004"
 """The newest migration; a test holds it equal to the migrations' own head."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"

@@ -30,6 +30,9 @@ STOPPING_SQL = "held_path IS NOT NULL AND status = 'cancelled'"
 CARD_DUE_SQL = "shown_version < version"
 """Runs whose card is behind; literal for the same reason."""
 
+VALID_SQL = "revoked_at IS NULL"
+"""Tokens that open something; literal for the same reason."""
+
 ANSWER_DUE_SQL = "message IS NOT NULL"
 """Deliveries that nobody has answered yet; literal for the same reason."""
 
@@ -169,4 +172,29 @@ workers = Table(
     Column("host", Text, nullable=False),
     Column("pid", Integer, nullable=False),
     Column("lease_expires_at", Float, nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("last_used_at", Float),
+    Column("revoked_at", Float),
+    # A name means one token at a time.
+    Index("uq_tokens_name", "name", unique=True, sqlite_where=text(VALID_SQL)),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("role", String(16), nullable=False),
+    # The token it was opened with; it ends with that.
+    Column("token", String(64)),
+    Column("expires_at", Float, nullable=False),
 )

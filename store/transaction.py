@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, select
 
 from store.claims import RunClaims
+from store.keys import KeyRing
 from store.looks import RunLooks
 from store.records import AuditTrail, CardRack, DeliveryBook
 from store.statement import Statement
 from store.tables import workers
+from store.watching import RunWatching
 from store.work import RunWork
 
 _LIVE = Statement(
@@ -41,6 +43,8 @@ class OpenTransaction:
         self.audit = AuditTrail(connection)
         self.deliveries = DeliveryBook(connection, now)
         self.cards = CardRack(connection, clock)
+        self.keys = KeyRing(connection, now)
+        self.watching = RunWatching(connection, clock)
 
     def live_worker(self, host: str) -> bool:
         """Whether some worker of this host has been heard of within its lease."""

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from bot.access import Role
 from bot.conversation import Conversation, Door, Fence, Invocation
-from bot.ports import Places, Transaction
+from bot.ports import Transaction
 from bot.run import Change
 from bot.workflows import Catalogue
+from bot.workshop import Places
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from adapters.worktrees import Worktrees
-from bot.ports import Prepared
+from bot.workshop import Prepared
 from bot.run import Worktree
 from tests.adapters.steps import PATIENCE_SECONDS
 

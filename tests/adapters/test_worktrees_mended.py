@@ -11,7 +11,7 @@ import pytest
 
 from adapters import prepare_worktree
 from adapters.worktrees import Worktrees
-from bot.ports import Prepared
+from bot.workshop import Prepared
 from bot.supervision import EndingKind
 from tests.adapters.houses import MADE, House, git
 from tests.adapters.steps import PATIENCE_SECONDS, Steps

@@ -1,0 +1,58 @@
+"""What the product needs of disk and processes; each method states its promise."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from bot.run import Run, Worktree
+from bot.supervision import Ending, Order
+
+
+class Places(Protocol):
+    """Where runs work."""
+
+    def place(self, repository: str, branch: str) -> Worktree:
+        """The worktree of a branch: the same for every run of that branch. Touches nothing."""
+
+
+class Supervised(Protocol):
+    """A command under way in a worktree, under its supervisor."""
+
+    def stop(self) -> None:
+        """Ask for a stop: SIGTERM, grace, SIGKILL. Safe to repeat, and after the end."""
+
+    async def ending(self) -> Ending:
+        """Wait for the end; it comes only when the whole tree is gone, or not provable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What came of preparing a worktree: a reason why not, or a line worth telling."""
+
+    reason: str | None
+    notice: str | None
+
+
+class Workshop(Protocol):
+    """Worktrees on disk and processes in them: all that a worker does outside the database."""
+
+    def preparation(self, run: Run) -> Order:
+        """The order that makes or takes the run's worktree; repeatable after a crash halfway."""
+
+    def prepared(self, run: Run) -> Prepared:
+        """What the preparation that just ended said."""
+
+    def step(self, run: Run) -> Order:
+        """The order that carries out the run's current step."""
+
+    def cleaning(self, run: Run) -> Order:
+        """The order that stops whatever the claim of a dead worker left, and starts nothing."""
+
+    async def supervise(self, order: Order) -> Supervised:
+        """Start a supervisor on this order."""
+
+    def log_path(self, run_id: str) -> Path:
+        """The file that has the output of this run."""
+
+    def note(self, run: Run, line: str) -> None:
+        """Put a line of Baton's own into the run's log, if the disk takes it."""

@@ -1,0 +1,87 @@
+"""What a page shows beside the runs themselves: pages of runs, attempts, and what has changed."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+from sqlalchemy import Connection, bindparam, func, or_, select, text, tuple_
+
+from bot.run import Run
+from bot.watching import Attempt, Page, Wanted
+from store.rows import RUN_COLUMNS, run_of
+from store.statement import Statement
+from store.tables import LEASED_SQL, STOPPING_SQL, WAITING_SQL, events, runs, steps
+
+_FILTERS = ("status", "workflow", "conversation")
+
+
+@lru_cache(maxsize=16)
+def _page(filtered: tuple[str, ...], *, continued: bool) -> Statement:
+    """Newest first; only the filters that are used stand in it."""
+    order = (runs.c.created_at, runs.c.id)
+    statement = select(*RUN_COLUMNS)
+    for name in filtered:
+        statement = statement.where(runs.c[name] == bindparam(f"wanted_{name}"))
+    if continued:
+        before = tuple_(bindparam("before_at"), bindparam("before_id"))
+        statement = statement.where(tuple_(*order) < before)
+    ordered = statement.order_by(*(column.desc() for column in order))
+    return Statement(ordered.limit(bindparam("limit")))
+
+
+_ATTEMPTS = Statement(
+    select(
+        *(steps.c.position, steps.c.attempt, steps.c.name, steps.c.epoch),
+        *(steps.c.started_at, steps.c.ended_at, steps.c.exit_code),
+    )
+    .where(steps.c.run_id == bindparam("run"))
+    .order_by(steps.c.started_at, steps.c.position, steps.c.attempt)
+)
+_LAST_EVENT = Statement(select(func.coalesce(func.max(events.c.id), 0)))
+_EVENTS_SINCE = Statement(
+    select(events.c.id, events.c.run_id).where(events.c.id > bindparam("since"))
+)
+_LIVE = Statement(
+    select(runs.c.id, runs.c.version).where(
+        or_(text(WAITING_SQL), text(LEASED_SQL), text(STOPPING_SQL))
+    )
+)
+_COUNTS = Statement(select(runs.c.status, func.count()).group_by(runs.c.status))
+
+
+class RunWatching:
+    """Implements bot.ports.Watching on an open connection."""
+
+    def __init__(self, connection: Connection, clock: dict[str, float]) -> None:
+        self._connection = connection
+        self._clock = clock
+
+    def page(self, wanted: Wanted, limit: int, after: str | None) -> Page:
+        used = {name: getattr(wanted, name) for name in _FILTERS if getattr(wanted, name)}
+        values: dict[str, object] = {f"wanted_{name}": str(value) for name, value in used.items()}
+        if after:
+            at, _, run_id = after.partition("-")
+            values |= {"before_at": float.fromhex(at), "before_id": run_id}
+        statement = _page(tuple(used), continued=bool(after))
+        rows = statement.rows(self._connection, {**values, "limit": limit + 1, **self._clock})
+        found = [run_of(row) for row in rows[:limit]]
+        more = len(rows) > limit
+        return Page(found, _cursor(found[-1]) if more else None)
+
+    def attempts(self, run_id: str) -> Sequence[Attempt]:
+        return [Attempt(*row) for row in _ATTEMPTS.rows(self._connection, {"run": run_id})]
+
+    def last_event(self) -> int:
+        return int(_LAST_EVENT.rows(self._connection, {})[0][0])
+
+    def events_since(self, event: int) -> Sequence[tuple[int, str | None]]:
+        return [(row[0], row[1]) for row in _EVENTS_SINCE.rows(self._connection, {"since": event})]
+
+    def live(self) -> Mapping[str, int]:
+        return dict(_LIVE.rows(self._connection, {}))
+
+    def counts(self) -> Mapping[str, int]:
+        return dict(_COUNTS.rows(self._connection, {}))
+
+
+def _cursor(run: Run) -> str:
+    return f"{run.requested.at.hex()}-{run.id}"
