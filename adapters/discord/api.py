@@ -6,7 +6,8 @@ module has been tried.
 
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -27,6 +28,7 @@ Json = Mapping[str, Any]
 UNKNOWN_MESSAGE = 10008
 UNKNOWN_INTERACTION = 10062
 ALREADY_ACKNOWLEDGED = 40060
+CANNOT_REPLY = 160002
 CANNOT_DIRECT = 50007
 ARCHIVED_THREAD = 50083
 
@@ -82,14 +84,21 @@ class DiscordApi:
         except FAILURES as error:
             raise _told(error) from error
 
-    async def repeatable(
-        self, route: Route, body: Json | None = None, attachment: Attachment | None = None
-    ) -> Any:  # noqa: ANN401 - Discord's answer
+    async def repeatable(self, route: Route, body: Json | None = None) -> Any:  # noqa: ANN401 - Discord's answer
         """The same for what has its effect once, however often it is called."""
+        with certain():
+            return await self.call(route, body)
+
+    async def post(self, channel: str, body: Json, attachment: Attachment | None = None) -> Json:
+        """Post a message: as a reply, or plainly where Baton may not read the history."""
         try:
-            return await self.call(route, body, attachment)
-        except PostUncertainError as uncertain:
-            raise PostLaterError(str(uncertain), _UNREACHABLE_SECONDS) from uncertain
+            posted: Json = await self.call(routes.posts(channel), body, attachment)
+        except RefusedError as refused:
+            if refused.code != CANNOT_REPLY or "message_reference" not in body:
+                raise
+            plain = {name: value for name, value in body.items() if name != "message_reference"}
+            posted = await self.call(routes.posts(channel), plain, attachment)
+        return posted
 
     async def find(self, channel: str, matches: Callable[[Json], bool]) -> str | None:
         """The newest of the last messages in a channel that matches."""
@@ -111,10 +120,17 @@ class DiscordApi:
         try:
             return await async_context.get().request(route, self._session, **more)
         except FAILURES as error:
-            told = _told(error)
-            if isinstance(told, PostUncertainError):
-                told = PostLaterError(str(told), _UNREACHABLE_SECONDS)
-            raise told from error
+            with certain():
+                raise _told(error) from error
+
+
+@contextmanager
+def certain() -> Iterator[None]:
+    """For what has its effect once, however often it is called: nothing is uncertain there."""
+    try:
+        yield
+    except PostUncertainError as uncertain:
+        raise PostLaterError(str(uncertain), _UNREACHABLE_SECONDS) from uncertain
 
 
 FAILURES = (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, OSError)

@@ -37,7 +37,7 @@ class DiscordBoard:
 
     async def _post(self, run: Run, what: str, body: Mapping[str, Any]) -> str:
         named = {**body, **nonce_of(run.id, what, str(run.version))}
-        posted = await self._api.call(routes.posts(_channel(run)), named)
+        posted = await self._api.post(_channel(run), named)
         return str(posted["id"])
 
     async def edit(self, run: Run, message: str) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from adapters.discord import routes
-from adapters.discord.api import CANNOT_DIRECT, DiscordApi, RefusedError
+from adapters.discord.api import CANNOT_DIRECT, DiscordApi, RefusedError, certain
 from adapters.discord.inbound import Origin, channel_of, is_direct
 from adapters.discord.interactions import Interactions
 from adapters.discord.shown import Shown, answer, said
@@ -81,7 +81,11 @@ class DiscordVoice:
         """Post into a channel, once: Discord knows the nonce for some minutes."""
         channel = channel_of(place)
         body = {**shown.body, **_named(message), **referring(reference)}
-        post = partial(self._api.repeatable, routes.posts(channel), body, shown.attachment)
+
+        async def post() -> None:
+            with certain():
+                await self._api.post(channel, body, shown.attachment)
+
         is_there = partial(self._is_there, channel, shown, reference)
         await patiently(post, is_there, unsure=again)
 
