@@ -78,6 +78,10 @@ class LocalWorkshop:
         """Start a supervisor on this order."""
         return await processes.supervise(order)
 
+    async def changes(self, run: Run) -> str:
+        """What the run's worktree holds beside its base, as git tells it; empty elsewhere."""
+        return await self._worktrees.changes(run.worktree, run.base)
+
     def log_path(self, run_id: str) -> Path:
         """The file that has the output of this run."""
         return self._logs / f"{run_id}.log"

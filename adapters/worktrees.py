@@ -1,5 +1,6 @@
 """Baton's own git worktrees: where each one is, and the command that makes it or takes it up."""
 
+import asyncio
 import hashlib
 import json
 import re
@@ -11,6 +12,8 @@ from bot.workshop import Prepared
 
 _SCRIPT = Path(__file__).with_name("prepare_worktree.py")
 _NO_RESULT = "The preparation of the worktree was cut short."
+_TELLS_SECONDS = 3.0
+_MOST_TOLD = 64 * 1024
 _READABLE_LENGTH = 40
 _DIGEST_LENGTH = 20
 
@@ -53,6 +56,17 @@ class Worktrees:
             *(f"--path={worktree.path}", f"--result={result.absolute()}"),
         )
 
+    async def changes(self, worktree: Worktree, base: str) -> str:
+        """What differs from the base, and what is not committed; empty where nobody can tell."""
+        path = Path(worktree.path)
+        if worktree.host != self._host or not (path / ".git").exists():
+            return ""
+        told = [
+            await _git(path, "diff", "--stat", f"{base}...HEAD", "--"),
+            await _git(path, "status", "--short"),
+        ]
+        return "\n".join(part.strip("\n") for part in told if part.strip())
+
     def result(self, path: Path) -> Prepared:
         """What the preparation that ended wrote into this file."""
         try:
@@ -60,6 +74,24 @@ class Worktrees:
             return Prepared(reason=written["reason"], notice=written["notice"])
         except (OSError, ValueError, KeyError, TypeError):
             return Prepared(reason=_NO_RESULT, notice=None)
+
+
+async def _git(path: Path, *words: str) -> str:
+    """What git says about a worktree; nothing of it is taken for a filter or a pager to run."""
+    git = await asyncio.create_subprocess_exec(
+        *("git", "-C", str(path), "--no-optional-locks", "-c", "core.fsmonitor=false", *words),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        async with asyncio.timeout(_TELLS_SECONDS):
+            said, _ = await git.communicate()
+    except TimeoutError:
+        git.kill()
+        await git.wait()
+        return ""
+    return said[:_MOST_TOLD].decode("utf-8", "replace")
 
 
 def _name(readable: str, whole: str) -> str:

@@ -33,8 +33,6 @@ _SETUP = SlackSetup(
     app_token="",
     signing_secret="",
     api_url="http://127.0.0.1/",
-    host="",
-    port=0,
     names=CommandNames(),
 )
 

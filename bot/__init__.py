@@ -3,13 +3,15 @@
 The map, bottom up; a module imports only from lines above it:
 
     run, supervision                 a run and what works on it
-    conversation, workflows          who said what and where; what can be run
+    conversation, workflows, meter   who said what and where; what can be run; what is counted
     outcome, access, log             what came of it; who may; what the log says
     watching, keys                   what pages show; what opens them
     ports, workshop, board           what store and adapters must provide
-    speaker, patience                answers brought to where they belong, once each
+    speaker, patience, feed          answers brought to where they belong, once each; who is told
+                                     of every change
     words                            the small words of which sentences are made
-    replies, reports, notices        every sentence
+    replies, refusals, reports,      every sentence
+    notices
     card, locks                      a run at a glance; order
     parser                           text to command
     commands                         one function of a transaction per verb, and their table

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from time import perf_counter
 
 from bot import log, replies
 from bot.commands import COMMANDS
@@ -11,6 +12,7 @@ from bot.commands.offering import Choice, choices, to_confirm
 from bot.conduct import Conductor, record, recorded
 from bot.conversation import Invocation, Message, message_json, message_of
 from bot.locks import ConversationBusyError, ConversationLocks
+from bot.meter import METER
 from bot.outcome import EXIT_CODES, Answer, Outcome, Word, answer_of
 from bot.parser import Answered, NotForUs, parse
 from bot.ports import DatabaseUnavailableError, Presence, Store, Transaction
@@ -95,7 +97,9 @@ class Dispatcher:
             return await self._answer_at_once(message, parsed)
         fields = {"door": str(message.door), "conversation": message.conversation.key}
         with log.span(f"command.{parsed.verb}", delivery=message.delivery, **fields) as span:
-            return told(span, await self._carry_out(parsed))
+            answer = told(span, await self._carry_out(parsed))
+        METER.commands[parsed.verb, str(message.door), str(answer.word)] += 1
+        return answer
 
     async def _answer_at_once(self, message: Message, parsed: Answered) -> Answer:
         outcome = Outcome(word=Word.INVALID, reply=parsed.reply)
@@ -107,8 +111,10 @@ class Dispatcher:
             return answer_of(explained(error, "unknown"))
 
     async def _carry_out(self, invocation: Invocation) -> Answer:
+        asked_at = perf_counter()
         try:
             async with self._locks.hold(invocation.message.conversation.key):
+                METER.lock_wait.note(perf_counter() - asked_at)
                 if COMMANDS[invocation.verb].changes:
                     return await self._change(invocation)
                 return await self._look(invocation)
@@ -117,7 +123,8 @@ class Dispatcher:
 
     async def _change(self, invocation: Invocation) -> Answer:
         change = partial(self._conductor.change, invocation=invocation)
-        return await self._store.write(change)
+        with METER.transaction.taken():
+            return await self._store.write(change)
 
     async def _look(self, invocation: Invocation) -> Answer:
         judged = await self._store.read(partial(self._conductor.judge, invocation=invocation))

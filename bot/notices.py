@@ -73,6 +73,44 @@ def no_library(extra: str, missing: str) -> str:
     )
 
 
+# --- the web ---------------------------------------------------------------------------------
+
+
+def web_at(address: str) -> str:
+    """The web page is up."""
+    return f"The web page is at {address}."
+
+
+def sign_in_at(address: str) -> str:
+    """The same on this machine, with a link that opens it once."""
+    return f"The web page is up; this link signs you in, once: {address}"
+
+
+def no_web(host: str, port: int, reason: str) -> str:
+    """Something else listens there; chat and runs go on without the web."""
+    return (
+        f"There is no web page: {host}, port {port}, cannot be used ({reason.lower()}). Everything"
+        " else is up; another server.port would mend it."
+    )
+
+
+def address_taken(host: str, port: int, reason: str) -> str:
+    """A platform has to call Baton there."""
+    return (
+        f"server: {host}, port {port}, cannot be used ({reason.lower()}), and Slack calls Baton"
+        " there. Nothing was started; free it, or choose another server.port."
+    )
+
+
+def open_to_all(host: str) -> str:
+    """The page would be served to other machines in the clear."""
+    return (
+        f"server.host is {host}, which other machines can reach, and server.public_url is no https"
+        " address: tokens would cross the network in the clear. Nothing was started. Put Baton"
+        " behind a proxy with a certificate and set server.public_url, or listen on 127.0.0.1."
+    )
+
+
 # --- tokens ----------------------------------------------------------------------------------
 
 

@@ -52,6 +52,21 @@ EXIT_CODES: Mapping[Word, int] = {
 }
 """The exit code of the command line for each outcome."""
 
+HTTP_STATUSES: Mapping[Word, int] = {
+    **dict.fromkeys((word for word, code in EXIT_CODES.items() if code == 0), 200),
+    Word.ALREADY_RUNNING: 409,
+    Word.NOT_RESUMABLE: 409,
+    Word.WORKTREE_BUSY: 409,
+    Word.BUSY: 429,
+    Word.ERROR: 500,
+    Word.INVALID: 422,
+    Word.NOT_FOUND: 404,
+    Word.NOTHING_HERE: 404,
+    Word.AMBIGUOUS: 300,
+    Word.DENIED: 403,
+}
+"""The status of the API and the web page for each outcome."""
+
 UNSTORED = frozenset({Word.BUSY, Word.ERROR})
 """Outcomes after which a repeated delivery is tried afresh instead of answered from the store."""
 

@@ -17,8 +17,10 @@ def serve(options: argparse.Namespace) -> int:
 async def _serve(installation: Installation) -> int:
     async with (
         bootstrap.serving(installation) as service,
-        bootstrap.platforms(installation, service) as names,
+        bootstrap.platforms(installation, service) as joined,
+        bootstrap.web(installation, service, joined) as address,
     ):
+        print(address, flush=True)
         for problem in await bootstrap.platform_problems(installation):
             # It may be mended while Baton is up, or pass by itself: this is no reason to stop.
             print(problem, file=sys.stderr)
@@ -27,7 +29,7 @@ async def _serve(installation: Installation) -> int:
                 talk = bootstrap.talk(installation, service, bootstrap.login_name())
                 await _first(talk, stopped.wait())
             else:
-                print(notices.serving(names), flush=True)
+                print(notices.serving(joined.names), flush=True)
                 await stopped.wait()
         _farewell(service)
     return 0

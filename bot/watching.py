@@ -58,5 +58,11 @@ class Watching(Protocol):
     def live(self) -> Mapping[str, int]:
         """The runs that may change without anybody asking for it, and their versions."""
 
+    def stale_leases(self) -> int:
+        """How many runs have a worker that has not been heard of within its lease."""
+
+    def card_lag_seconds(self) -> float:
+        """How long the card that waits longest has been behind its run; 0 where none is."""
+
     def counts(self) -> Mapping[str, int]:
         """How many runs there are in each status."""

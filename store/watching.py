@@ -9,7 +9,7 @@ from bot.run import Run
 from bot.watching import Attempt, Page, Wanted
 from store.rows import RUN_COLUMNS, run_of
 from store.statement import Statement
-from store.tables import LEASED_SQL, STOPPING_SQL, WAITING_SQL, events, runs, steps
+from store.tables import CARD_DUE_SQL, LEASED_SQL, STOPPING_SQL, WAITING_SQL, events, runs, steps
 
 _FILTERS = ("status", "workflow", "conversation")
 
@@ -45,6 +45,10 @@ _LIVE = Statement(
         or_(text(WAITING_SQL), text(LEASED_SQL), text(STOPPING_SQL))
     )
 )
+_STALE = Statement(
+    select(func.count()).where(text(LEASED_SQL), runs.c.lease_expires_at < bindparam("now"))
+)
+_CARD_LAG = Statement(select(func.min(runs.c.changed_at)).where(text(CARD_DUE_SQL)))
 _COUNTS = Statement(select(runs.c.status, func.count()).group_by(runs.c.status))
 
 
@@ -59,8 +63,7 @@ class RunWatching:
         used = {name: getattr(wanted, name) for name in _FILTERS if getattr(wanted, name)}
         values: dict[str, object] = {f"wanted_{name}": str(value) for name, value in used.items()}
         if after:
-            at, _, run_id = after.partition("-")
-            values |= {"before_at": float.fromhex(at), "before_id": run_id}
+            values |= _continued(after)
         statement = _page(tuple(used), continued=bool(after))
         rows = statement.rows(self._connection, {**values, "limit": limit + 1, **self._clock})
         found = [run_of(row) for row in rows[:limit]]
@@ -79,8 +82,23 @@ class RunWatching:
     def live(self) -> Mapping[str, int]:
         return dict(_LIVE.rows(self._connection, {}))
 
+    def stale_leases(self) -> int:
+        return int(_STALE.rows(self._connection, self._clock)[0][0])
+
+    def card_lag_seconds(self) -> float:
+        oldest = _CARD_LAG.rows(self._connection, {})[0][0]
+        return max(0.0, self._clock["now"] - oldest) if oldest is not None else 0.0
+
     def counts(self) -> Mapping[str, int]:
         return dict(_COUNTS.rows(self._connection, {}))
+
+
+def _continued(after: str) -> dict[str, object]:
+    at, _, run_id = after.partition("-")
+    try:
+        return {"before_at": float.fromhex(at), "before_id": run_id}
+    except OverflowError as error:
+        raise ValueError(after) from error
 
 
 def _cursor(run: Run) -> str:

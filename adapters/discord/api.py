@@ -19,6 +19,7 @@ from discord.webhook.async_ import async_context
 
 from adapters.discord import routes
 from bot.board import PostGoneError, PostLaterError, PostRefusedError, PostUncertainError
+from bot.meter import METER
 
 _TIMEOUT = aiohttp.ClientTimeout(total=15)
 _UNREACHABLE_SECONDS = 2.0
@@ -168,6 +169,7 @@ def _told(error: Exception) -> Exception:
 def _by_status(error: discord.HTTPException) -> Exception:
     reason = f"Discord answered {error.status}, code {error.code}"
     if error.status == HTTPStatus.TOO_MANY_REQUESTS:
+        METER.asked_for_patience["discord"] += 1
         headers: Mapping[str, str] = error.response.headers
         seconds = float(headers.get("Retry-After", _UNREACHABLE_SECONDS))
         return PostLaterError("Discord asked for patience", seconds)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,8 +42,11 @@ class DiscordSetup:
 
 
 @asynccontextmanager
-async def discord_door(setup: DiscordSetup, inside: Inside) -> AsyncIterator[None]:
-    """Discord is answered inside of this; at the end nothing more is taken, and all is answered."""
+async def discord_door(setup: DiscordSetup, inside: Inside) -> AsyncIterator[Callable[[], bool]]:
+    """Discord is answered inside of this; at the end nothing more is taken, and all is answered.
+
+    Yields what tells whether it is connected.
+    """
     point_at(setup.api_url, setup.gateway_url)
     # What matters is logged by ourselves.
     logging.getLogger("discord").setLevel(logging.CRITICAL)
@@ -56,7 +59,7 @@ async def discord_door(setup: DiscordSetup, inside: Inside) -> AsyncIterator[Non
         attending = asyncio.create_task(attendant.attend())
         connecting = asyncio.create_task(line.keep_connected())
         try:
-            yield
+            yield lambda: line.connected
             await line.hang_up()
             await attendant.drain()
         finally:
@@ -114,6 +117,11 @@ class _Line:
         await client.commands.register(self._setup.guild_ids, self._setup.kept)
         client.shard_count = await _shards(client)
         await client.connect()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the gateway is ready to bring what is said."""
+        return self._client is not None and self._client.is_ready()
 
     async def hang_up(self) -> None:
         """Take nothing more; what is under way can still be answered."""

@@ -15,6 +15,7 @@ from bot.board import (
     PostRefusedError,
     PostUncertainError,
 )
+from bot.meter import METER
 
 TIMEOUT_SECONDS = 30
 _UNREACHABLE_SECONDS = 2.0
@@ -152,6 +153,7 @@ def _cut(error: Exception) -> Exception:
 def _by_status(status: int, headers: Mapping[str, Any]) -> Exception | None:
     """What the status of an HTTP answer means, where it is no success."""
     if status == HTTPStatus.TOO_MANY_REQUESTS:
+        METER.asked_for_patience["slack"] += 1
         return PostLaterError("Slack asked for patience", float(headers.get("Retry-After", 1)))
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return PostUncertainError(f"Slack answered {status}", fault=True)

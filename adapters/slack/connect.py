@@ -2,21 +2,27 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import aiohttp
-from aiohttp import web
-from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.adapter.starlette.async_handler import (
+    to_async_bolt_request,
+    to_starlette_response,
+)
 from slack_bolt.async_app import AsyncApp, AsyncBoltContext, AsyncBoltRequest
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.response import BoltResponse
 from slack_sdk.errors import SlackApiError
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.web.async_client import AsyncWebClient
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
 from adapters.slack.api import OneWorkspace, SlackApi, http_session, web_client
 from adapters.slack.app import SlackDoor
@@ -34,15 +40,11 @@ from bot.speaker import Speaker
 
 _CONNECT_AGAIN_SECONDS = 2.0
 _PING_SECONDS = 5.0
-_LARGEST_BODY = 1024**2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlackSetup:
-    """How this Baton is joined to Slack.
-
-    `host` and `port` are where it listens in HTTP mode; `entries` are those of the access lists.
-    """
+    """How this Baton is joined to Slack; `entries` are those of the access lists."""
 
     mode: str
     connections: int
@@ -50,16 +52,22 @@ class SlackSetup:
     app_token: str
     signing_secret: str
     api_url: str
-    host: str
-    port: int
     names: CommandNames
     entries: Collection[str] = ()
     oauth: OAuthApp | None = None
     installations: Installations | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open door: where it wants to be called, and whether it is connected."""
+
+    routes: Sequence[BaseRoute]
+    connected: Callable[[], bool]
+
+
 @asynccontextmanager
-async def slack_door(setup: SlackSetup, inside: Inside) -> AsyncIterator[None]:
+async def slack_door(setup: SlackSetup, inside: Inside) -> AsyncIterator[Opened]:
     """Slack is answered inside of this; at the end nothing more is taken, and all is answered."""
     async with http_session() as session:
         client = web_client(setup.bot_token or None, setup.api_url, session)
@@ -70,8 +78,11 @@ async def slack_door(setup: SlackSetup, inside: Inside) -> AsyncIterator[None]:
         attending = asyncio.create_task(attendant.attend())
         try:
             async with AsyncExitStack() as connections:
-                await _connect(setup, app, clients, connections)
-                yield
+                sockets = [
+                    await connections.enter_async_context(_socket(setup, app, number))
+                    for number in range(setup.connections if setup.mode == "socket" else 0)
+                ]
+                yield Opened(_routes(setup, app, clients), partial(_connected, sockets))
             await attendant.drain()
         finally:
             attending.cancel()
@@ -142,62 +153,52 @@ def _see_off(app: AsyncApp, workspaces: Workspaces) -> None:
     app.event("tokens_revoked")(revoked)
 
 
-async def _connect(
-    setup: SlackSetup,
-    app: AsyncApp,
-    clients: OneWorkspace | Workspaces,
-    connections: AsyncExitStack,
-) -> None:
-    routes = web.RouteTableDef()
+def _routes(
+    setup: SlackSetup, app: AsyncApp, clients: OneWorkspace | Workspaces
+) -> Sequence[BaseRoute]:
+    """Where Slack, and whoever installs the app, call Baton."""
+    routes = []
     if setup.mode == "http":
-        routes.post(EVENTS_PATH)(_taking(app.async_dispatch))
+        routes.append(Route(EVENTS_PATH, _taking(app.async_dispatch), methods=["POST"]))
     if isinstance(clients, Workspaces):
         flow = clients.flow(app.client)
-        routes.get(INSTALL_PATH)(_taking(flow.handle_installation))
-        routes.get(REDIRECT_PATH)(_taking(flow.handle_callback))
-    if len(routes):
-        await connections.enter_async_context(_listening(setup, routes))
-    if setup.mode == "socket":
-        for number in range(setup.connections):
-            await connections.enter_async_context(_socket(setup, app, number))
+        routes.append(Route(INSTALL_PATH, _taking(flow.handle_installation)))
+        routes.append(Route(REDIRECT_PATH, _taking(flow.handle_callback)))
+    return routes
 
 
 def _taking(
     carry_out: Callable[[AsyncBoltRequest], Awaitable[BoltResponse]],
-) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    """A handler of aiohttp for one of Bolt. Bolt refuses what is forged or older than 5 minutes."""
+) -> Callable[[Request], Awaitable[Response]]:
+    """A handler of the web for one of Bolt. Bolt refuses what is forged or older than 5 minutes."""
 
-    async def take(request: web.Request) -> web.StreamResponse:
-        return await to_aiohttp_response(await carry_out(await to_bolt_request(request)))
+    async def take(request: Request) -> Response:
+        try:
+            asked = to_async_bolt_request(request, await request.body())
+        except UnicodeDecodeError:
+            return Response(status_code=400)
+        return to_starlette_response(await carry_out(asked))
 
     return take
 
 
 @asynccontextmanager
-async def _listening(setup: SlackSetup, routes: web.RouteTableDef) -> AsyncIterator[None]:
-    server = web.Application(client_max_size=_LARGEST_BODY)
-    server.router.add_routes(routes)
-    runner = web.AppRunner(server, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, setup.host, setup.port).start()
-        log.event("slack.listen_completed", host=setup.host, port=setup.port)
-        yield
-    finally:
-        await runner.cleanup()
-
-
-@asynccontextmanager
-async def _socket(setup: SlackSetup, app: AsyncApp, number: int) -> AsyncIterator[None]:
+async def _socket(setup: SlackSetup, app: AsyncApp, number: int) -> AsyncIterator[SocketModeClient]:
     """One Socket Mode connection of several: while one is renewed, another takes what comes."""
     handler = AsyncSocketModeHandler(app, setup.app_token, ping_interval=_PING_SECONDS)
     connecting = asyncio.create_task(_keep_connecting(handler.client, number))
     try:
-        yield
+        yield handler.client
     finally:
         connecting.cancel()
         await asyncio.gather(connecting, return_exceptions=True)
         await handler.close_async()  # type: ignore[no-untyped-call]
+
+
+def _connected(sockets: Sequence[SocketModeClient]) -> bool:
+    """Whether at least one connection is open; where Slack calls us there is none to be open."""
+    sessions = [client.current_session for client in sockets]
+    return not sockets or any(open_ is not None and not open_.closed for open_ in sessions)
 
 
 async def _keep_connecting(client: SocketModeClient, number: int) -> None:

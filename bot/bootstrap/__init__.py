@@ -8,9 +8,9 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -138,11 +138,12 @@ def _kept_host_id(worktrees: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What a long-lived process works with."""
+    """What a long-lived process works with; `connected` tells of each platform whether it is."""
 
     store: Store
     dispatcher: Dispatcher
     worker: Worker
+    connected: dict[str, Callable[[], bool]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,15 +195,36 @@ async def platform_problems(installation: Installation) -> list[str]:
     return problems
 
 
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The platforms that are answered: their names, and what each wants to be called at."""
+
+    names: Sequence[str]
+    mounted: Sequence[Any]
+
+
 @asynccontextmanager
-async def platforms(installation: Installation, service: Service) -> AsyncIterator[list[str]]:
-    """Every chat platform that is configured is answered inside of this; their names."""
+async def platforms(installation: Installation, service: Service) -> AsyncIterator[Joined]:
+    """Every chat platform that is configured is answered inside of this."""
     async with AsyncExitStack() as doors:
-        names = []
+        names, mounted = [], []
         for platform in _used(installation):
-            await doors.enter_async_context(platform.joined().platform(installation, service))
+            door = platform.joined().platform(installation, service)
+            mounted += await doors.enter_async_context(door)
             names.append(platform.name)
-        yield names
+        yield Joined(names, mounted)
+
+
+@asynccontextmanager
+async def web(
+    installation: Installation, service: Service, joined: Joined
+) -> AsyncIterator[str | None]:
+    """The web is answered inside of this; yields what to tell whoever started it."""
+    # Imported here because a command that only looks or changes a row does not need it.
+    from bot.bootstrap.web import web as listening
+
+    async with listening(installation, service, joined.mounted) as told:
+        yield told
 
 
 @asynccontextmanager

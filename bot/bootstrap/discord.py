@@ -1,7 +1,9 @@
 """Joins Discord with the rest of Baton; imported only where somebody needs Discord."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+
+from starlette.routing import BaseRoute
 
 from adapters.demo import DEMO_SETTINGS
 from adapters.discord.connect import DiscordSetup, discord_door
@@ -33,8 +35,10 @@ async def diagnosed(installation: Installation) -> list[str]:
 
 
 @asynccontextmanager
-async def platform(installation: Installation, service: Service) -> AsyncIterator[None]:
-    """Discord is answered inside of this."""
+async def platform(
+    installation: Installation, service: Service
+) -> AsyncIterator[Sequence[BaseRoute]]:
+    """Discord is answered inside of this; it calls nobody."""
     discord = installation.settings.discord
     setup = DiscordSetup(
         token=discord.token.get_secret_value(),
@@ -43,5 +47,6 @@ async def platform(installation: Installation, service: Service) -> AsyncIterato
         gateway_url=discord.gateway_url,
         kept=installation.state / "discord-commands.json",
     )
-    async with discord_door(setup, installation.inside(service)):
-        yield
+    async with discord_door(setup, installation.inside(service)) as connected:
+        service.connected["discord"] = connected
+        yield ()

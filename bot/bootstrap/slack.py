@@ -1,6 +1,6 @@
 """Joins Slack with the rest of Baton; imported only where somebody needs Slack."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -8,6 +8,7 @@ from typing import Any
 
 from slack_sdk.oauth.installation_store.sqlalchemy import AsyncSQLAlchemyInstallationStore
 from slack_sdk.oauth.state_store.sqlalchemy import AsyncSQLAlchemyOAuthStateStore
+from starlette.routing import BaseRoute
 
 from adapters.demo import DEMO_SETTINGS
 from adapters.slack.connect import SlackSetup, slack_door
@@ -50,9 +51,11 @@ async def diagnosed(installation: Installation) -> list[str]:
 
 
 @asynccontextmanager
-async def platform(installation: Installation, service: Service) -> AsyncIterator[None]:
-    """Slack is answered inside of this."""
-    slack, server = installation.settings.slack, installation.settings.server
+async def platform(
+    installation: Installation, service: Service
+) -> AsyncIterator[Sequence[BaseRoute]]:
+    """Slack is answered inside of this; yields where it wants to be called."""
+    slack = installation.settings.slack
     setup = SlackSetup(
         mode=slack.mode,
         connections=slack.connections,
@@ -60,8 +63,6 @@ async def platform(installation: Installation, service: Service) -> AsyncIterato
         app_token=slack.app_token.get_secret_value(),
         signing_secret=slack.signing_secret.get_secret_value(),
         api_url=slack.api_url,
-        host=server.host,
-        port=server.port,
         names=CommandNames(slack.resume_command, slack.cancel_command, slack.root_command),
         entries=frozenset(installation.conductor.policy.entries),
         oauth=_oauth_app(installation.settings),
@@ -71,8 +72,9 @@ async def platform(installation: Installation, service: Service) -> AsyncIterato
             kept = await open_while_talking.enter_async_context(_installations(installation))
             setup = replace(setup, installations=kept)
         inside = installation.inside(service)
-        await open_while_talking.enter_async_context(slack_door(setup, inside))
-        yield
+        opened = await open_while_talking.enter_async_context(slack_door(setup, inside))
+        service.connected["slack"] = opened.connected
+        yield opened.routes
 
 
 def _oauth_app(settings: config.Settings) -> OAuthApp | None:

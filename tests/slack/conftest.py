@@ -1,13 +1,13 @@
 """A Baton that talks in a Slack of its own for each test."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bot.bootstrap import Installation, Service, installed, platforms, serving
+from bot.bootstrap import Installation, Service, installed, platforms, serving, web
 from tests.conftest import settings_for
 from tests.slack.double import Slack
 
@@ -39,7 +39,8 @@ async def talking(
     """Baton, answering in Slack."""
     async with (
         serving(installation, concurrency=concurrency) as service,
-        platforms(installation, service),
+        platforms(installation, service) as joined,
+        web(installation, service, joined) if joined.mounted else nullcontext(),
     ):
         yield service
 

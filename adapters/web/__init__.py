@@ -1,0 +1,1 @@
+"""The web: a live page, an HTTP API, and what an operator watches."""

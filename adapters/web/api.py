@@ -1,0 +1,245 @@
+"""The API: the same commands as everywhere, for scripts that have a token."""
+
+import shlex
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.security import HTTPBearer
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from adapters.web.guard import Caller
+from adapters.web.house import WebHouse
+from adapters.web.logs import LogPart, log_part
+from adapters.web.problems import problem, refusal
+from adapters.web.schema import (
+    ClaimModel,
+    HistoryModel,
+    OutcomeModel,
+    RunsModel,
+    StartModel,
+    told,
+)
+from bot import refusals
+from bot.conversation import Conversation, Door, Message
+from bot.outcome import HTTP_STATUSES, Answer, Word, run_json
+from bot.run import Run, RunStatus
+from bot.watching import Wanted
+
+MOST_LISTED = 100
+_LISTED = 50
+_BEAT_SECONDS = 15.0
+_LONGEST_KEY = 200
+_OK = 200
+
+RunPath = Annotated[
+    str,
+    Path(
+        max_length=64,
+        description="a run's id, or a unique prefix of 4 or more",
+        examples=["k3x9mq2a"],
+    ),
+]
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=_LONGEST_KEY,
+        pattern=r"^[!-~]+$",
+        description="a repeat with the same key has no second effect and gets the same answer",
+    ),
+]
+
+
+class RefusedError(Exception):
+    """This request is not carried out."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__()
+        self.response = response
+
+
+async def _caller(request: Request) -> Caller:
+    """Whoever the token belongs to."""
+    caller: Caller | None = await request.app.state.guard.of_header(
+        request.headers.get("Authorization")
+    )
+    if caller is None:
+        challenge = {"WWW-Authenticate": 'Bearer realm="baton"'}
+        raise RefusedError(refusal(Word.DENIED, refusals.no_token(), 401, challenge))
+    return caller
+
+
+Asking = Annotated[Caller, Depends(_caller)]
+_bearer = HTTPBearer(auto_error=False, description="a token: baton token create NAME --role ROLE")
+
+
+def _house(request: Request) -> WebHouse:
+    house: WebHouse = request.app.state.house
+    return house
+
+
+House = Annotated[WebHouse, Depends(_house)]
+router = APIRouter(prefix="/api", dependencies=[Depends(_bearer)], tags=["runs"])
+
+
+async def _ask(
+    house: WebHouse, caller: Caller, text: str, key: str | None = None, epoch: int | None = None
+) -> Answer:
+    actor = f"{Door.API}:{caller.name}"
+    message = Message(
+        text=text,
+        conversation=Conversation(actor),
+        author=caller.author(Door.API),
+        door=Door.API,
+        delivery=f"{actor}:{key}" if key else None,
+        seen_epoch=epoch,
+    )
+    answer = await house.dispatcher.handle(message)
+    assert answer is not None  # noqa: S101 - a verb is never plain talk
+    return answer
+
+
+def _told(answer: Answer) -> JSONResponse:
+    if HTTP_STATUSES[answer.word] != _OK:
+        return problem(answer)
+    return JSONResponse({key: answer.body[key] for key in answer.body if key != "events"})
+
+
+async def _shown(house: WebHouse, caller: Caller, verb: str, run: str) -> Answer:
+    """The answer to a look. Raises RefusedError where there is nothing to be shown."""
+    answer = await _ask(house, caller, f"{verb} {named(run)}")
+    if answer.word is not Word.SHOWN:
+        raise RefusedError(problem(answer))
+    return answer
+
+
+def named(run: str) -> str:
+    """One word, whatever stands in the path."""
+    return "".join(run.split()) or "?"
+
+
+# --- looking ---------------------------------------------------------------------------------
+
+
+@router.get("/runs", response_model=RunsModel, responses=told(401, 403, 422, 429))
+async def list_runs(  # noqa: PLR0913, PLR0917 - one for each filter
+    house: House,
+    _caller: Asking,
+    status: RunStatus | None = None,
+    workflow: Annotated[str | None, Query(max_length=64)] = None,
+    conversation: Annotated[str | None, Query(max_length=200)] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = _LISTED,
+    after: Annotated[
+        str | None, Query(max_length=64, description="`next` of the page before")
+    ] = None,
+) -> JSONResponse:
+    """Runs, newest first."""
+    wanted = Wanted(status=status, workflow=workflow, conversation=conversation)
+    try:
+        page = await house.store.read(lambda tx: tx.watching.page(wanted, limit, after))
+    except ValueError:
+        raise RefusedError(refusal(Word.INVALID, refusals.no_such_page(), 422)) from None
+    listed = [run_json(run) for run in page.runs]
+    return JSONResponse({"runs": listed, "next": page.following})
+
+
+@router.get(
+    "/runs/{run}", response_model=OutcomeModel, responses=told(300, 401, 403, 404, 422, 429)
+)
+async def show_run(house: House, caller: Asking, run: RunPath) -> JSONResponse:
+    """Where a run stands."""
+    return _told(await _shown(house, caller, "status", run))
+
+
+@router.get(
+    "/runs/{run}/history",
+    response_model=HistoryModel,
+    responses=told(300, 401, 403, 404, 422, 429),
+)
+async def show_history(house: House, caller: Asking, run: RunPath) -> JSONResponse:
+    """What was asked of a run, by whom, and what came of it."""
+    answer = await _shown(house, caller, "history", run)
+    return JSONResponse({"events": answer.body.get("events", [])})
+
+
+@router.get(
+    "/runs/{run}/logs",
+    response_class=PlainTextResponse,
+    responses=told(300, 401, 403, 404, 422, 429),
+)
+async def show_logs(
+    house: House,
+    caller: Asking,
+    run: RunPath,
+    offset: Annotated[
+        int, Query(ge=0, le=2**53, description="`Log-Next-Offset` of the part before")
+    ] = 0,
+) -> PlainTextResponse:
+    """The output of a run from an offset on, 256 KiB at most, as text without terminal escapes."""
+    answer = await _shown(house, caller, "logs", run)
+    return part_response(await log_part(house.log_path(answer.run_id or ""), offset))
+
+
+def part_response(part: LogPart) -> PlainTextResponse:
+    """A part of a log, and where the next one begins."""
+    return PlainTextResponse(part.text, headers={"Log-Next-Offset": str(part.following)})
+
+
+@router.get("/events", response_class=EventSourceResponse, responses=told(401, 422, 429))
+async def stream_events(house: House, _caller: Asking) -> AsyncIterator[ServerSentEvent]:
+    """Every change of every run, as events named `run` whose data is the run; none is replayed."""
+    async for event in events(house):
+        yield event
+
+
+async def events(house: WebHouse) -> AsyncIterator[ServerSentEvent]:
+    """What changes, until the client goes; a comment now and again keeps the connection open."""
+    with house.feed.listening() as listener:
+        yield ServerSentEvent(comment="listening", retry=2000)
+        async for run in listener.runs(_BEAT_SECONDS):
+            yield _event(run) if run is not None else ServerSentEvent(comment="still here")
+
+
+def _event(run: Run) -> ServerSentEvent:
+    return ServerSentEvent(event="run", id=f"{run.id}.{run.version}", data=run_json(run))
+
+
+# --- changing --------------------------------------------------------------------------------
+
+_CHANGE: dict[str, Any] = {
+    "response_model": OutcomeModel,
+    "responses": told(300, 401, 403, 404, 409, 413, 422, 429, 500),
+}
+
+
+@router.post("/runs", **_CHANGE)
+async def start_run(
+    house: House, caller: Asking, wanted: StartModel, key: Key = None
+) -> JSONResponse:
+    """Start a run of a workflow."""
+    arguments = dict(wanted.arguments)
+    if wanted.branch is not None:
+        arguments["branch"] = wanted.branch
+    said = [wanted.workflow, *(f"{name}={value}" for name, value in arguments.items())]
+    return _told(await _ask(house, caller, f"run {shlex.join(said)}", key))
+
+
+@router.post("/runs/{run}/resume", **_CHANGE)
+async def resume_run(
+    house: House, caller: Asking, run: RunPath, claim: ClaimModel | None = None, key: Key = None
+) -> JSONResponse:
+    """Go on with a run, or pass its gate."""
+    epoch = claim.epoch if claim else None
+    return _told(await _ask(house, caller, f"resume {named(run)}", key, epoch))
+
+
+@router.post("/runs/{run}/cancel", **_CHANGE)
+async def cancel_run(
+    house: House, caller: Asking, run: RunPath, claim: ClaimModel | None = None, key: Key = None
+) -> JSONResponse:
+    """End a run for good, or decline its gate."""
+    epoch = claim.epoch if claim else None
+    return _told(await _ask(house, caller, f"cancel {named(run)}", key, epoch))

@@ -1,0 +1,132 @@
+"""The one ASGI application: pages, API, health, and whatever a platform mounts beside them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from adapters.web import api, health, pages, signin
+from adapters.web.api import RefusedError
+from adapters.web.guard import Guard
+from adapters.web.house import WebHouse
+from adapters.web.problems import refusal
+from adapters.web.schema import ProblemModel
+from adapters.web.shield import LARGEST_BODY, BodyTooLargeError, Shield
+from adapters.web.visit import told
+from bot import log, refusals, replies
+from bot.dispatcher import explained
+from bot.outcome import Word, answer_of
+from bot.ports import DatabaseUnavailableError
+
+_STATIC = Path(__file__).with_name("static")
+_ABOUT = (
+    "Start, resume and cancel workflow runs, and look at them. Every answer has an `outcome` for"
+    " scripts and a `reply` for people; errors are problem details (RFC 9457) that carry both."
+)
+
+
+def application(
+    house: WebHouse, guard: Guard, hosts: Sequence[str], mounted: Sequence[BaseRoute] = ()
+) -> Shield:
+    """The application; `mounted` are routes of platforms that are called over HTTP."""
+    app = FastAPI(
+        title="Baton",
+        description=_ABOUT,
+        version="1",
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        separate_input_output_schemas=False,
+    )
+    app.state.house, app.state.guard = house, guard
+    app.include_router(api.router)
+    app.include_router(health.router)
+    app.include_router(signin.router)
+    app.include_router(pages.router)
+    app.router.routes.extend(mounted)
+    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+    _explain_errors(app)
+    _describe(app)
+    public = urlsplit(house.public_url).hostname or ""
+    return Shield(app, hosts=[public, *hosts], secure=house.secure)
+
+
+def _describe(app: FastAPI) -> None:
+    """The description knows how every error is told."""
+    make = app.openapi
+
+    def described() -> dict[str, object]:
+        if app.openapi_schema is None:
+            made = make()
+            schemas = made.setdefault("components", {}).setdefault("schemas", {})
+            problem = ProblemModel.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(problem.pop("$defs", {}))
+            schemas["ProblemModel"] = problem
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(unused, None)
+            app.openapi_schema = made
+        return app.openapi_schema
+
+    app.openapi = described  # type: ignore[method-assign] # as FastAPI's documentation does it
+
+
+def _explain_errors(app: FastAPI) -> None:
+    for kind, explain in _EXPLAINED.items():
+        app.add_exception_handler(kind, explain)
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusedError)  # noqa: S101 - registered for it
+    return error.response
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
+    reply = refusals.bad_request(where, str(first["msg"]).lower())
+    return told(request, refusal(Word.INVALID, reply, 422))
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
+    found = _WORDS.get(error.status_code)
+    word, reply = found or (Word.INVALID, refusals.bad_request("request", str(error.detail)))
+    headers = dict(error.headers or {})
+    return told(request, refusal(word, reply, error.status_code, headers))
+
+
+_WORDS = {
+    404: (Word.NOT_FOUND, "There is nothing at this address."),
+    405: (Word.INVALID, "This address does not take that method. Nothing changed."),
+}
+
+
+async def _too_large(request: Request, _error: Exception) -> Response:
+    return told(request, refusal(Word.INVALID, refusals.body_too_large(LARGEST_BODY), 413))
+
+
+async def _unavailable(request: Request, error: Exception) -> Response:
+    answer = answer_of(explained(error, "web"))
+    return told(request, refusal(answer.word, answer.reply, 503))
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    reference = log.fault("web.answer_failed", error, path=request.url.path)
+    return told(request, refusal(Word.ERROR, replies.unexpected(reference), 500))
+
+
+_EXPLAINED = {
+    RefusedError: _refused,
+    RequestValidationError: _invalid,
+    HTTPException: _http,
+    BodyTooLargeError: _too_large,
+    DatabaseUnavailableError: _unavailable,
+    Exception: _broken,
+}

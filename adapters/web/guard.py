@@ -1,0 +1,133 @@
+"""Who is asking: a token, or a browser that signed in with one."""
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bot.access import Role, granted
+from bot.conversation import Author
+from bot.keys import SESSION_SECONDS, Session, digest, new_secret
+from bot.ports import Store, Transaction
+
+COOKIE = "baton_session"
+_BEARER = "bearer "
+_USED_SECONDS = 60.0
+_MOST_FAILURES = 10
+_FAILURE_SECONDS = 60.0
+_MOST_ADDRESSES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Somebody who may be asking; `csrf` proves that a form came from our own page."""
+
+    name: str
+    role: Role
+    csrf: str = ""
+
+    def author(self, platform: str) -> Author:
+        """The same as an author of messages."""
+        return Author(f"{platform}:{self.name}", granted(self.role), self.name)
+
+
+class Failures:
+    """Counts failed sign-ins of each address, so that nobody can try without end."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._failed: dict[str, deque[float]] = {}
+
+    def too_many(self, address: str) -> bool:
+        """Whether this address has to wait."""
+        failed = self._failed.get(address)
+        if failed is None:
+            return False
+        while failed and failed[0] < self._clock() - _FAILURE_SECONDS:
+            failed.popleft()
+        return len(failed) >= _MOST_FAILURES
+
+    def note(self, address: str) -> None:
+        """One more failed."""
+        if len(self._failed) >= _MOST_ADDRESSES:
+            self._failed.clear()
+        self._failed.setdefault(address, deque(maxlen=_MOST_FAILURES)).append(self._clock())
+
+
+class Guard:
+    """Knows tokens, sessions, and the one-time ticket of a local start."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._tickets: dict[str, Session] = {}
+        self.failures = Failures()
+
+    def ticket(self, name: str, role: Role) -> str:
+        """Opens one session, once, for whoever can read this terminal."""
+        secret = new_secret()
+        session = Session(name=name, role=role, expires_at=time.time() + SESSION_SECONDS)
+        self._tickets[digest(secret)] = session
+        return secret
+
+    async def of_header(self, header: str | None) -> Caller | None:
+        """Whose token this `Authorization` has; None where it opens nothing."""
+        if header is None or header[: len(_BEARER)].lower() != _BEARER:
+            return None
+        return await self._of_token(digest(header[len(_BEARER) :].strip()))
+
+    async def _of_token(self, digested: str) -> Caller | None:
+        token = await self._store.read(lambda tx: tx.keys.token(digested))
+        if token is None:
+            return None
+        if (token.last_used_at or 0) < time.time() - _USED_SECONDS:
+            await self._store.write(lambda tx: tx.keys.used(digested))
+        return Caller(token.name, token.role)
+
+    async def of_cookie(self, secret: str | None) -> Caller | None:
+        """Who signed in with this cookie; None where nobody is."""
+        if not secret:
+            return None
+        session = await self._store.read(lambda tx: tx.keys.session(digest(secret)))
+        if session is None:
+            return None
+        return Caller(session.name, session.role, _csrf(secret))
+
+    # --- signing in ------------------------------------------------------------------------
+
+    async def sign_in(self, secret: str) -> str | None:
+        """The cookie for whoever has this token or ticket; None where it opens nothing."""
+        digested = digest(secret.strip())
+        ticketed = self._tickets.pop(digested, None)
+        session = ticketed or await self._session_of(digested)
+        if session is None:
+            return None
+        cookie = new_secret()
+
+        def open_session(tx: Transaction) -> None:
+            tx.keys.open_session(session, digest(cookie))
+
+        await self._store.write(open_session)
+        return cookie
+
+    async def _session_of(self, digested: str) -> Session | None:
+        caller = await self._of_token(digested)
+        if caller is None:
+            return None
+        until = time.time() + SESSION_SECONDS
+        return Session(name=caller.name, role=caller.role, expires_at=until, token=digested)
+
+    async def sign_out(self, secret: str) -> None:
+        """The cookie opens nothing any more."""
+        await self._store.write(lambda tx: tx.keys.close_session(digest(secret)))
+
+
+def _csrf(secret: str) -> str:
+    return hmac.new(secret.encode(), b"csrf", hashlib.sha256).hexdigest()
+
+
+def same(given: str, expected: str) -> bool:
+    """Whether both are the same, without telling by the time it takes how much of it is."""
+    return secrets.compare_digest(given.encode(), expected.encode())

@@ -1,0 +1,28 @@
+"""Whether Baton lives, is ready, and how it does; for whatever watches over it."""
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+
+from adapters.web.api import House
+from adapters.web.metrics import MEDIA_TYPE, metrics
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/healthz")
+async def healthz() -> PlainTextResponse:
+    """This process answers."""
+    return PlainTextResponse("ok\n")
+
+
+@router.get("/readyz")
+async def readyz(house: House) -> JSONResponse:
+    """Whether everything that it needs is there; 503 with what is not."""
+    wrong = await house.ready()
+    return JSONResponse({"ready": not wrong, "wrong": wrong}, 503 if wrong else 200)
+
+
+@router.get("/metrics")
+async def show_metrics(house: House) -> Response:
+    """How Baton does, for Prometheus; it names no run and no person."""
+    return Response(await metrics(house), media_type=MEDIA_TYPE)

@@ -1,0 +1,33 @@
+"""What the web works with."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.dispatcher import Dispatcher
+from bot.feed import RunFeed
+from bot.ports import Store
+from bot.run import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebHouse:
+    """What the pages and the API need of the rest of Baton.
+
+    `workflows` are those that can be started, with their descriptions. `changes` tells what a
+    run's worktree holds; `ready` names what is not, and why.
+    """
+
+    store: Store
+    dispatcher: Dispatcher
+    feed: RunFeed
+    workflows: Mapping[str, str]
+    log_path: Callable[[str], Path]
+    changes: Callable[[Run], Awaitable[str]]
+    ready: Callable[[], Awaitable[Mapping[str, str]]]
+    public_url: str = ""
+
+    @property
+    def secure(self) -> bool:
+        """Whether browsers reach it by https."""
+        return self.public_url.startswith("https://")

@@ -1,0 +1,184 @@
+"""The pages of runs. They work without JavaScript, which only keeps them live."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Query
+from fastapi.responses import PlainTextResponse, RedirectResponse, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import BaseModel, Field
+
+from adapters.web import api, view
+from adapters.web.logs import log_end, log_part
+from adapters.web.visit import Sending, Visit, Visiting
+from bot.commands.looking import plain
+from bot.outcome import HTTP_STATUSES, Answer, Word
+from bot.run import Run, RunStatus
+from bot.watching import Page, Wanted
+
+_LISTED = 50
+_NOT_FOUND = 404
+
+router = APIRouter(include_in_schema=False)
+
+
+class Filters(BaseModel):
+    """What the list is narrowed to; empty: all."""
+
+    status: str = ""
+    workflow: str = ""
+    conversation: str = ""
+    after: str = ""
+
+    @property
+    def used(self) -> dict[str, str]:
+        """Those that narrow anything."""
+        fields = ("status", "workflow", "conversation")
+        return {name: value for name in fields if (value := getattr(self, name))}
+
+    @property
+    def wanted(self) -> Wanted:
+        """The same for the store; a status that there is none of narrows nothing."""
+        known = self.status in {str(status) for status in RunStatus}
+        return Wanted(
+            status=RunStatus(self.status) if known else None,
+            workflow=self.workflow or None,
+            conversation=self.conversation or None,
+        )
+
+
+# --- looking ---------------------------------------------------------------------------------
+
+
+@router.get("/")
+async def show_runs(visit: Visiting, filters: Annotated[Filters, Query()]) -> Response:
+    """Runs, newest first."""
+    return await _runs_page(visit, filters)
+
+
+async def _runs_page(visit: Visit, filters: Filters, answer: Answer | None = None) -> Response:
+    return visit.page(
+        "runs.html",
+        HTTP_STATUSES[answer.word] if answer else 200,
+        page=await _listed(visit, filters),
+        filters=filters,
+        workflows=visit.house.workflows,
+        answer=answer,
+        delivery=secrets.token_hex(8),
+    )
+
+
+async def _listed(visit: Visit, filters: Filters) -> Page:
+    """The page that was asked for; the first one where nobody ever offered that."""
+    wanted, read = filters.wanted, visit.house.store.read
+    try:
+        return await read(lambda tx: tx.watching.page(wanted, _LISTED, filters.after or None))
+    except ValueError:
+        return await read(lambda tx: tx.watching.page(wanted, _LISTED, None))
+
+
+@router.get("/runs/{run_id}")
+async def show_run(visit: Visiting, run_id: str) -> Response:
+    """One run: its steps, its log, its worktree, its history."""
+    answer = await visit.ask(f"status {api.named(run_id)}")
+    if answer.word is not Word.SHOWN or answer.run_id is None:
+        return visit.answered(answer)
+    if answer.run_id != run_id:
+        return RedirectResponse(f"/runs/{answer.run_id}", 303)
+    return await _run_page(visit, run_id)
+
+
+async def _run_page(visit: Visit, run_id: str, answer: Answer | None = None) -> Response:
+    house = visit.house
+    seen = await house.store.read(lambda tx: view.run_view(tx, run_id))
+    changes, log = await asyncio.gather(_changes(visit, seen.run), log_end(house.log_path(run_id)))
+    return visit.page(
+        "run.html",
+        HTTP_STATUSES[answer.word] if answer else 200,
+        seen=seen,
+        changes=changes,
+        log=log,
+        answer=answer,
+        delivery=secrets.token_hex(8),
+    )
+
+
+async def _changes(visit: Visit, run: Run) -> str:
+    """What git says of the worktree, without what would steer a terminal."""
+    told = await visit.house.changes(run)
+    return "\n".join(plain(line) for line in told.splitlines())
+
+
+@router.get("/runs/{run_id}/log")
+async def show_log(
+    visit: Visiting, run_id: str, offset: Annotated[int, Query(ge=0, le=2**53)] = 0
+) -> Response:
+    """A part of the output, for the page that is open."""
+    answer = await visit.ask(f"logs {api.named(run_id)}")
+    if answer.word is not Word.SHOWN or answer.run_id is None:
+        return PlainTextResponse("", _NOT_FOUND)
+    return api.part_response(await log_part(visit.house.log_path(answer.run_id), offset))
+
+
+@router.get("/events", response_class=EventSourceResponse)
+async def stream_events(visit: Visiting) -> AsyncIterator[ServerSentEvent]:
+    """What changes, for the pages that are open."""
+    async for event in api.events(visit.house):
+        yield event
+
+
+# --- changing --------------------------------------------------------------------------------
+
+
+class Start(BaseModel):
+    """The form that starts a run."""
+
+    workflow: str = ""
+    arguments: str = ""
+    delivery: str = ""
+
+
+class Change(BaseModel):
+    """The form of a button."""
+
+    epoch: Annotated[int, Field(ge=0, le=2**31)] | None = None
+    delivery: str = ""
+
+
+@router.post("/runs")
+async def start_run(visit: Sending, form: Annotated[Start, Form()]) -> Response:
+    """Start a run, and go to its page."""
+    answer = await visit.ask(f"run {form.workflow} {form.arguments}", form.delivery)
+    if answer.word is not Word.STARTED:
+        return await _runs_page(visit, Filters(), answer)
+    return RedirectResponse(f"/runs/{answer.run_id}", 303)
+
+
+@router.get("/runs/{run_id}/cancel")
+async def ask_to_cancel(visit: Visiting, run_id: str) -> Response:
+    """The question before a cancel, where there is no JavaScript to ask it."""
+    run = await visit.house.store.read(lambda tx: tx.runs.get(run_id))
+    if run is None or run.final:
+        return RedirectResponse(f"/runs/{api.named(run_id)}", 303)
+    return visit.page("cancel.html", run=run, delivery=secrets.token_hex(8))
+
+
+@router.post("/runs/{run_id}/resume")
+async def resume_run(visit: Sending, run_id: str, form: Annotated[Change, Form()]) -> Response:
+    """Resume; the page of the run tells what came of it, and who was faster."""
+    return await _changed(visit, "resume", run_id, form)
+
+
+@router.post("/runs/{run_id}/cancel")
+async def cancel_run(visit: Sending, run_id: str, form: Annotated[Change, Form()]) -> Response:
+    """Cancel, which was asked about before."""
+    return await _changed(visit, "cancel", run_id, form)
+
+
+async def _changed(visit: Visit, verb: str, run_id: str, form: Change) -> Response:
+    answer = await visit.ask(f"{verb} {api.named(run_id)}", form.delivery, form.epoch)
+    if answer.run_id is None:
+        return visit.answered(answer)
+    return await _run_page(visit, answer.run_id, answer)

@@ -1,0 +1,117 @@
+"""What stands before every request: hosts, origins, sizes; and what every answer tells a browser.
+
+Plain ASGI, so that a stream goes through as it comes.
+"""
+
+from collections.abc import Collection, Mapping
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from adapters.web.problems import refusal
+from bot import refusals
+from bot.outcome import Word
+
+LARGEST_BODY = 1024**2
+"""What Slack sends is the largest."""
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        *("script-src 'self'", "style-src 'self'", "img-src 'self' data:", "connect-src 'self'"),
+        *("form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'"),
+    )
+)
+_HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+class BodyTooLargeError(Exception):
+    """More came than Baton reads."""
+
+
+class Shield:
+    """Wraps the whole application."""
+
+    def __init__(self, app: ASGIApp, *, hosts: Collection[str], secure: bool) -> None:
+        """`hosts` are the names under which it may be asked, besides those of this machine."""
+        self._app = app
+        self._hosts = frozenset({*_LOOPBACK, *(host.lower() for host in hosts if host)})
+        more = {"Strict-Transport-Security": "max-age=31536000"} if secure else {}
+        self._headers = {**_HEADERS, **more}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or refuse it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answered = self._answering(scope, send)
+        refused = self._refused(Headers(scope=scope), scope["method"])
+        if refused is not None:
+            await refused(scope, receive, answered)
+            return
+        await self._app(scope, _measured(receive), answered)
+
+    def _refused(self, headers: Headers, method: str) -> ASGIApp | None:
+        if _name(headers.get("host", "")) not in self._hosts:
+            return refusal(Word.DENIED, refusals.unknown_host(), 421)
+        if method in _UNSAFE and _foreign(headers):
+            return refusal(Word.DENIED, refusals.foreign_origin(), 403)
+        length = headers.get("content-length", "0")
+        if length.isdigit() and int(length) > LARGEST_BODY:
+            return refusal(Word.INVALID, refusals.body_too_large(LARGEST_BODY), 413)
+        return None
+
+    def _answering(self, scope: Scope, send: Send) -> Send:
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self._headers.items():
+                    headers.setdefault(name, value)
+                if not scope["path"].startswith("/static/"):
+                    headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        return answer
+
+
+def _measured(receive: Receive) -> Receive:
+    """Bodies that do not tell their length are measured as they come."""
+    read = 0
+
+    async def measure() -> Message:
+        nonlocal read
+        message = await receive()
+        read += len(message.get("body") or b"")
+        if read > LARGEST_BODY:
+            raise BodyTooLargeError
+        return message
+
+    return measure
+
+
+def _name(host: str) -> str:
+    """The host without its port."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def _foreign(headers: Headers) -> bool:
+    """Whether a browser sends this on behalf of another site.
+
+    Scripts send no `Origin`, and need a token.
+    """
+    origin = headers.get("origin")
+    if origin is not None:
+        return urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+    return headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}

@@ -1,0 +1,95 @@
+"""One visit of a browser: who it is, what they may, and the pages that they are shown."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Depends, Form, Request
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.templating import Jinja2Templates
+
+from adapters.web import view
+from adapters.web.api import House, RefusedError
+from adapters.web.guard import COOKIE, Caller, same
+from adapters.web.house import WebHouse
+from bot import refusals
+from bot.conversation import Conversation, Door, Message
+from bot.outcome import HTTP_STATUSES, Answer
+
+_LONGEST_DELIVERY = 64
+_TEMPLATES = Jinja2Templates(Path(__file__).with_name("templates"))
+_TEMPLATES.env.globals.update(view.NAMES)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A request of somebody who is signed in."""
+
+    request: Request
+    house: WebHouse
+    person: Caller
+
+    def page(self, name: str, status: int = 200, **values: Any) -> Response:  # noqa: ANN401 - whatever the template shows
+        """A page for this person."""
+        return page(self.request, name, status, person=self.person, **values)
+
+    def answered(self, answer: Answer) -> Response:
+        """A page that only tells what was answered."""
+        status = HTTP_STATUSES[answer.word]
+        title = HTTPStatus(status).phrase
+        return self.page("message.html", status, title=title, text=answer.reply)
+
+    async def ask(self, text: str, delivery: str = "", epoch: int | None = None) -> Answer:
+        """The answer to what this person wants; a form that is sent again has no second effect."""
+        actor = f"{Door.WEB}:{self.person.name}"
+        message = Message(
+            text=text,
+            conversation=Conversation(actor),
+            author=self.person.author(Door.WEB),
+            door=Door.WEB,
+            delivery=f"{actor}:{delivery[:_LONGEST_DELIVERY]}" if delivery else None,
+            seen_epoch=epoch,
+        )
+        answer = await self.house.dispatcher.handle(message)
+        assert answer is not None  # noqa: S101 - a verb is never plain talk
+        return answer
+
+
+def page(request: Request, name: str, status: int = 200, **values: Any) -> Response:  # noqa: ANN401 - whatever the template shows
+    """A page, for anybody."""
+    return _TEMPLATES.TemplateResponse(request, name, values, status_code=status)
+
+
+def told(request: Request, problem: JSONResponse) -> Response:
+    """A problem in the form that fits: a page for a browser, else the problem itself."""
+    wanted = request.headers.get("accept", "")
+    if request.url.path.startswith("/api/") or "text/html" not in wanted:
+        return problem
+    found: Mapping[str, str] = json.loads(bytes(problem.body))
+    values = {"title": found["title"], "text": found["reply"]}
+    return page(request, "message.html", problem.status_code, **values)
+
+
+async def _visit(request: Request, house: House) -> Visit:
+    """Who is signed in. Raises RefusedError with the way to the sign-in page."""
+    caller: Caller | None = await request.app.state.guard.of_cookie(request.cookies.get(COOKIE))
+    if caller is None:
+        raise RefusedError(RedirectResponse("/signin", 303))
+    return Visit(request, house, caller)
+
+
+Visiting = Annotated[Visit, Depends(_visit)]
+
+
+async def _sent(visit: Visiting, csrf: Annotated[str, Form()] = "") -> Visit:
+    """The same for a form of our own. Raises RefusedError where it is none."""
+    if not same(csrf, visit.person.csrf):
+        values = {"title": "Not done", "text": refusals.foreign_origin()}
+        raise RefusedError(visit.page("message.html", 403, **values))
+    return visit
+
+
+Sending = Annotated[Visit, Depends(_sent)]

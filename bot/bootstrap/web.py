@@ -1,0 +1,109 @@
+"""Joins the web with the rest of Baton; imported only by a Baton that serves."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from ipaddress import ip_address
+from socket import socket
+
+from starlette.routing import BaseRoute
+
+from adapters.web.app import application
+from adapters.web.guard import Guard
+from adapters.web.house import WebHouse
+from adapters.web.serve import bound, listening
+from bot import log, notices
+from bot.access import Role
+from bot.bootstrap import Installation, Service, login_name
+from bot.errors import ConfigurationError
+from bot.feed import RunFeed
+from bot.ports import DatabaseUnavailableError
+
+
+@asynccontextmanager
+async def web(
+    installation: Installation, service: Service, mounted: Sequence[BaseRoute]
+) -> AsyncIterator[str | None]:
+    """The web is answered inside of this; yields what to tell whoever started it.
+
+    Raises ConfigurationError where it would be open to everybody without being protected, or
+    where a platform needs an address that is taken.
+    """
+    server = installation.settings.server
+    _refuse_open(server.host, server.public_url)
+    try:
+        at = bound(server.host, server.port)
+    except OSError as error:
+        if mounted:
+            reason = notices.address_taken(server.host, server.port, str(error.strerror))
+            raise ConfigurationError(reason) from error
+        yield notices.no_web(server.host, server.port, str(error.strerror))
+        return
+    # What matters is logged by ourselves.
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
+    feed = RunFeed(service.store)
+    guard = Guard(service.store)
+    house = _house(installation, service, feed)
+    following = asyncio.create_task(feed.keep())
+    try:
+        app = application(house, guard, [server.host], mounted)
+        async with listening(app, at):
+            log.event("web.listen_completed", host=server.host, port=at.getsockname()[1])
+            yield _told(installation, guard, at)
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+def _house(installation: Installation, service: Service, feed: RunFeed) -> WebHouse:
+    catalogue = installation.conductor.house.catalogue
+    return WebHouse(
+        store=service.store,
+        dispatcher=service.dispatcher,
+        feed=feed,
+        workflows={name: workflow.description for name, workflow in catalogue.items()},
+        log_path=installation.workshop.log_path,
+        changes=installation.workshop.changes,
+        ready=partial(_wrong, service),
+        public_url=installation.settings.server.public_url,
+    )
+
+
+async def _wrong(service: Service) -> Mapping[str, str]:
+    """What is not ready, and why."""
+    wrong: dict[str, str] = {}
+    try:
+        host = service.worker.post.host
+        if not await service.store.read(lambda tx: tx.live_worker(host)):
+            wrong["worker"] = "no worker of this host has been heard of"
+    except DatabaseUnavailableError as error:
+        wrong["database"] = str(error)
+    wrong.update({name: "not connected" for name, up in service.connected.items() if not up()})
+    return wrong
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _refuse_open(host: str, public_url: str) -> None:
+    """Tokens must not cross a network in the clear."""
+    if not _loopback(host) and not public_url.startswith("https://"):
+        raise ConfigurationError(notices.open_to_all(host))
+
+
+def _told(installation: Installation, guard: Guard, at: socket) -> str:
+    host, port = installation.settings.server.host, at.getsockname()[1]
+    if not _loopback(host):
+        return notices.web_at(installation.settings.server.public_url)
+    role = Role[installation.settings.access.local.upper()]
+    shown = f"[{host}]" if ":" in host else host
+    address = f"http://{shown}:{port}/"
+    if role is Role.NONE:
+        return notices.web_at(address)
+    return notices.sign_in_at(f"{address}signin?ticket={guard.ticket(login_name(), role)}")

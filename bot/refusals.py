@@ -1,0 +1,44 @@
+"""What the web says to a request that is refused before any command is looked at."""
+
+
+def no_token() -> str:
+    """A request without a token that opens anything."""
+    return (
+        "No valid token came with that request. Nothing changed. Send one as Authorization: Bearer"
+        " TOKEN; baton token create NAME --role ROLE makes it."
+    )
+
+
+def no_such_page() -> str:
+    """A page of a list that was never offered."""
+    return "There is no such page. Take `next` of the page before as `after`."
+
+
+def bad_request(where: str, what: str) -> str:
+    """Something in a request cannot be used."""
+    return f"{where}: {what}. Nothing changed."
+
+
+def body_too_large(limit: int) -> str:
+    """More than Baton reads."""
+    return f"The body is larger than {limit // 1024} KiB, so I did not read it. Nothing changed."
+
+
+def unknown_host() -> str:
+    """A request under a name that is not ours: perhaps another site's, pointed at this machine."""
+    return "I am not called that here: server.public_url says under which address I am reached."
+
+
+def foreign_origin() -> str:
+    """A browser sends something on behalf of another site."""
+    return "That came from another site, so I did not do it. Nothing changed."
+
+
+def opens_nothing() -> str:
+    """A failed sign-in."""
+    return "That opens nothing: it was revoked or used up, or mistyped. Ask for a new token."
+
+
+def too_many_sign_ins() -> str:
+    """Somebody tries one token after another."""
+    return "Too many failed attempts from your address. Wait a minute, then try again."
