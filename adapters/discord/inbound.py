@@ -12,7 +12,7 @@ from enum import StrEnum
 
 import discord
 
-from adapters.discord.shown import CHOICE_PREFIX
+from adapters.discord.shown import CHOICE_PREFIX, KEEP_PREFIX
 from bot.conversation import Author, Conversation, Door, Message
 
 _CALLED = re.compile(r"\s*<@!?(\d+)>[\s,:]*(.*)", re.DOTALL)
@@ -129,20 +129,22 @@ def _origin(interaction: Interaction) -> Origin:
     clicked = interaction.message
     if clicked is None:
         return Origin.COMMAND
-    alone = interaction.guild_id is None and _is_choice(clicked)
+    alone = interaction.guild_id is None and _has(clicked, CHOICE_PREFIX, KEEP_PREFIX)
     return Origin.CHOICE if clicked.flags.ephemeral or alone else Origin.COMMAND
 
 
 def _open_choice(interaction: Interaction) -> str:
     """The id of a choice that everybody sees; empty for everything else that was clicked."""
     clicked = interaction.message
-    seen = clicked is not None and _origin(interaction) is Origin.COMMAND and _is_choice(clicked)
-    return str(clicked.id) if clicked is not None and seen else ""
+    if clicked is None or _origin(interaction) is Origin.CHOICE:
+        return ""
+    return str(clicked.id) if _has(clicked, CHOICE_PREFIX) else ""
 
 
-def _is_choice(message: discord.Message) -> bool:
+def _has(message: discord.Message, *prefixes: str) -> bool:
+    """Whether a message holds something of this kind to click: a choice, or a question."""
     items = (item for row in message.components for item in getattr(row, "children", ()))
-    return any(str(getattr(item, "custom_id", "")).startswith(CHOICE_PREFIX) for item in items)
+    return any(str(getattr(item, "custom_id", "")).startswith(prefixes) for item in items)
 
 
 def _roles(user: discord.User | discord.Member) -> Collection[int]:

@@ -43,6 +43,7 @@ KEEP = "keep"
 ACTS = ("resume", "cancel", "logs", ASK, KEEP)
 """What a button can stand for."""
 CHOICE_PREFIX = "baton:choose:"
+KEEP_PREFIX = f"baton:{KEEP}:"
 CHOSEN = ("resume", "cancel", "release", "status", "logs", "history")
 """The verbs for which a run can be chosen."""
 

@@ -80,7 +80,7 @@ class DiscordVoice:
     ) -> None:
         """Post into a channel, once: Discord knows the nonce for some minutes."""
         channel = channel_of(place)
-        body = {**shown.body, **_named(message), **referring(reference)}
+        body = {**shown.body, **_named(message, channel), **referring(reference)}
 
         async def post() -> None:
             with certain():
@@ -180,8 +180,9 @@ def nonce_of(*names: str) -> dict[str, Any]:
     return {"nonce": digest[:24], "enforce_nonce": True}
 
 
-def _named(message: Message) -> dict[str, Any]:
-    return nonce_of("answer", message.delivery or "")
+def _named(message: Message, channel: str) -> dict[str, Any]:
+    """One name in each place: an answer may be due in two."""
+    return nonce_of("answer", channel, message.delivery or "")
 
 
 def _by(message: Message) -> str:

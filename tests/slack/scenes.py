@@ -1,132 +1,141 @@
 """A scene in Slack: runs with their cards, people who say and click things, and what they see."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
-
-from sqlalchemy import select, update
+from pathlib import Path
+from typing import Any
 
 from bot.bootstrap import Installation, Service
-from bot.outcome import AuditEvent
-from bot.ports import Transaction
-from bot.run import Run
 from store.database import Database
-from store.tables import deliveries, events, runs
-from tests.conftest import DEADLINE_SECONDS
-from tests.slack.conftest import talking
+from tests.chat import scenes as chat
+from tests.chat.scenes import Beside, Room, Said, Spot, Where, become, open_cards
+from tests.slack.conftest import installation_in, talking
 from tests.slack.double import Channel, Slack
 from tests.slack.payloads import (
+    bot_message,
     buttons_of,
+    channel_message,
     click,
     direct_message,
+    event_envelope,
     mention,
     options_of,
     shortcut,
     slash,
 )
-from tests.slack.records import Json, SentMessage, Shown, elements_of
-from tests.store.factories import STATES, impossible, put, row_of
+from tests.slack.records import BOT, Json, SentMessage, Shown, elements_of
+from tests.store.factories import put
 
-T = TypeVar("T")
+__all__ = ["Said", "become", "open_cards"]
+
 THREAD = "1600000000.000100"
 """A thread in C1 that people began."""
 DIRECT = {"U1": "D1", "U2": "D2", "U3": "D3", "U9": "D9"}
+DOOR_WORDS = {
+    "slash": "slack-slash",
+    "rooted": "slack-slash",
+    "mention": "slack-mention",
+    "thread": "slack-mention",
+    "direct": "slack-mention",
+    "button": "slack-button",
+    "shortcut": "slack-shortcut",
+}
+SPOKEN = ("slash", "rooted", "mention", "thread", "direct")
 
 
-@dataclass(frozen=True)
-class Said:
-    """One thing that Baton said: in a `thread`, a `channel`, a `direct` message, or `private`."""
-
-    how: str
-    shown: Shown
-    user: str = ""
-
-    @property
-    def text(self) -> str:
-        return self.shown.text
-
-    @property
-    def place(self) -> tuple[str, str | None]:
-        return self.shown.channel, self.shown.thread_ts
+def room(place: str, team: str = "T1") -> Room:
+    """A channel, or a thread in it."""
+    return Room(f"slack:{team}:{place}", f"slack:{team}:{place.partition(':')[0]}")
 
 
 @dataclass
-class Scene:
-    """A Baton in a Slack, and what it has said there since `listen`."""
+class Scene(chat.Scene):
+    """A Baton in a Slack."""
+
+    platform = "slack"
+    doors = DOOR_WORDS
+    spoken = SPOKEN
+    # A button or a message's menu has nothing for these.
+    cannot = frozenset({("button", "status"), ("button", "history"), ("shortcut", "history")})
+    first_move = {"shortcut": "status"}  # noqa: RUF012 - a constant table
+    stays_open = frozenset({"direct"})
+    to_forged = "There is no run"
+    ana, cleo, zoe = "U1", "U3", "U9"
+    next_door = room("C2")
+    abroad = room("C9", "T2")
 
     slack: Slack
     service: Service
     installation: Installation
     _heard: tuple[int, int, int] = field(default=(0, 0, 0))
 
-    @property
-    def database(self) -> Database:
-        return self.installation.database
+    # --- what people do ----------------------------------------------------------------------
 
-    # --- the database ---------------------------------------------------------------------
+    async def way(self, door: str, verb: str, rest: str, user: str) -> Json:
+        return await WAYS[door](self, verb, rest, user)
 
-    async def read(self, look: Callable[[Transaction], T]) -> T:
-        return await self.service.store.read(look)
+    def from_next_door(self, door: str, verb: str, run_id: str) -> Json:
+        if door == "slash":
+            return slash(f"/{verb}", run_id, channel="C2")
+        return mention(f"{verb} {run_id}", channel="C2")
 
-    async def until(self, look: Callable[[Transaction], T], holds: Callable[[T], object]) -> T:
-        """Wait until this holds for what is read."""
-        watch = self.service.store.watch()
-        try:
-            async with asyncio.timeout(DEADLINE_SECONDS):
-                while not holds(found := await self.read(look)):
-                    await watch.changed(1)
-                return found
-        finally:
-            watch.close()
+    def by_name(self, text: str) -> Json:
+        return direct_message(f"<@{BOT}> {text}")
 
-    async def run(self, run_id: str) -> Run:
-        run = await self.read(lambda tx: tx.runs.get(run_id))
-        assert run is not None
-        return run
+    def talk(self) -> Mapping[str, Json]:
+        return {how: said() for how, said in TALK.items()}
 
-    async def audit(self, run_id: str, verb: str) -> list[tuple[str, str, str]]:
-        """Outcome, door and actor of each event about this run with this verb."""
-        found = await self.read(lambda tx: tx.audit.of(run_id))
-        return [brief(event) for event in found if event.verb == verb]
+    def offers(self, offered: Said) -> int:
+        return len(options_of(offered.shown.blocks))
 
-    def recorded(self) -> list[tuple[str, str, str, str]]:
-        """Verb, outcome, door and actor of every event there is."""
-        columns = (events.c.verb, events.c.outcome, events.c.door, events.c.actor)
-        with self.database.connect() as connection:
-            found = connection.execute(select(*columns).order_by(events.c.id))
-            return [(verb, outcome, door, actor) for verb, outcome, door, actor in found]
+    async def choose(self, offered: Said, verb: str, run_id: str) -> Json:
+        return choose(offered, run_id, self.ana)
 
-    def received(self) -> list[str]:
-        """The key of every delivery there is."""
-        with self.database.connect() as connection:
-            return list(connection.execute(select(deliveries.c.key)).scalars())
+    def left_open(self) -> bool:
+        taken_away = [one for one in self.slack.responses if one.body.get("delete_original")]
+        assert len(taken_away) <= 1
+        return not taken_away
 
-    async def answered(self) -> None:
-        """Wait until nobody waits for an answer."""
-        await self.until(lambda tx: tx.deliveries.due(), lambda due: not due)
+    def forged(self, click: Json, value: str) -> Json:
+        copied: Json = json.loads(json.dumps(click))
+        copied["payload"]["actions"][0]["value"] = value
+        return copied
 
-    async def settled(self) -> None:
-        """Wait until every card shows its run."""
-        await self.until(lambda tx: tx.cards.due("slack:", "slack;"), lambda due: not due)
+    async def send(self, move: Json) -> None:
+        assert await self.slack.send(move), "not acknowledged"
 
-    async def has(self, *states: str, **columns: Any) -> list[str]:
-        """Runs in these states in C1, each with its card there; their ids."""
-        ids = [place_run(self.database, state, **columns) for state in states]
-        await self.service.store.write(lambda tx: open_cards(tx, ids))
-        await self.settled()
-        return ids
+    # --- where it is seen --------------------------------------------------------------------
 
-    # --- what is seen ----------------------------------------------------------------------
+    def place_run(self, state: str, **columns: Any) -> str:
+        return place_run(self.database, state, **columns)
+
+    def here(self, door: str) -> Room:
+        return room({"direct": "D1", "thread": f"C1:{THREAD}"}.get(door, "C1"))
+
+    def home(self, door: str, user: str) -> Room:
+        return room("C1")
+
+    def starts_at(self, door: str, move: Json) -> tuple[str, Spot]:
+        event = move["payload"].get("event") or {}
+        thread = {"mention": event.get("ts"), "thread": event.get("thread_ts")}.get(door)
+        channel = "D1" if door == "direct" else "C1"
+        return ":".join(["slack", "T1", channel, *([thread] if thread else [])]), (channel, thread)
 
     def card(self, run_id: str) -> SentMessage:
         """The one card of a run."""
         (card,) = cards_of(self.slack, run_id)
         return card
 
+    def card_text(self, run_id: str) -> str:
+        return self.card(run_id).text
+
+    def card_spot(self, run_id: str) -> Spot:
+        card = self.card(run_id)
+        return card.channel, card.thread_ts
+
     def listen(self) -> None:
-        """Only what is said from now on counts."""
         seen = self.slack
         self._heard = len(seen.posted), len(seen.ephemerals), len(seen.responses)
 
@@ -134,28 +143,44 @@ class Scene:
         """What Baton has answered since, private choices taken away aside."""
         posted, ephemerals, responses = self._heard
         found = [
-            Said(how_of(message), message)
+            said(how_of(message), message, user_of(message))
             for message in self.slack.posted[posted:]
             if not is_unasked(message)
         ]
-        found += [Said("private", one, one.user) for one in self.slack.ephemerals[ephemerals:]]
+        found += [said("private", one, one.user) for one in self.slack.ephemerals[ephemerals:]]
         for response in self.slack.responses[responses:]:
             if not response.body.get("delete_original"):
                 how = "private" if response.ephemeral else "channel"
-                found.append(Said(how, response, response.user))
+                found.append(said(how, response, response.user))
         return found
 
-    async def does(self, envelope: Json) -> list[Said]:
-        """Somebody does this; what Baton says to it once it is done with it."""
-        self.listen()
-        assert await self.slack.send(envelope), "not acknowledged"
-        await self.answered()
-        return self.said()
+    def seen_by_all(self) -> int:
+        return len(self.slack.posted)
 
-    async def told(self, envelope: Json) -> Said:
-        """Somebody does this; the one thing that Baton says to it."""
-        (said,) = await self.does(envelope)
-        return said
+    # --- where it should be seen ---------------------------------------------------------------
+
+    def told_alone(self, door: str, user: str) -> Beside:
+        return ("direct", user, DIRECT[user]) if door == "direct" else ("private", user, "C1")
+
+    def told_on_the_spot(self, door: str) -> Beside:
+        return self.told_alone(door, self.ana)
+
+    def told_of_change(self, door: str, verb: str, run_id: str) -> list[Where]:
+        if door == "direct" and self.card(run_id).channel != "D1":
+            return [self._beside_card(run_id), ("direct", "U1", ("D1", None))]
+        return [self._beside_card(run_id)]
+
+    def told_next_door(self, door: str, run_id: str) -> list[Where]:
+        return [self._beside_card(run_id), ("private", "U1", ("C2", None))]
+
+    def told_of_choice(self, door: str, verb: str, run_id: str) -> list[Where]:
+        return [self._beside_card(run_id)]
+
+    def _beside_card(self, run_id: str) -> Where:
+        """The thread that the card is in, or begins."""
+        card = self.card(run_id)
+        place = card.channel, card.thread_ts or card.ts
+        return ("direct", "U1", place) if place[0] == "D1" else ("thread", "", place)
 
 
 @asynccontextmanager
@@ -169,8 +194,18 @@ async def playing(slack: Slack, installation: Installation) -> AsyncIterator[Sce
     assert list(flaws(slack)) == []
 
 
-def brief(event: AuditEvent) -> tuple[str, str, str]:
-    return event.outcome, event.door, event.actor
+@asynccontextmanager
+async def in_slack(tmp_path: Path, repository: Path) -> AsyncIterator[Scene]:
+    """The same, in a Slack of its own."""
+    async with Slack() as slack:
+        installation = installation_in(tmp_path, repository, slack)
+        async with playing(slack, installation) as scene:
+            yield scene
+
+
+def said(how: str, shown: Shown, user: str) -> Said:
+    """In a `thread`, a `channel`, a `direct` message, or `private`."""
+    return Said(how, user, (shown.channel, shown.thread_ts), shown.text, shown)
 
 
 def is_card(message: SentMessage) -> bool:
@@ -196,6 +231,11 @@ def how_of(message: SentMessage) -> str:
     return "thread" if message.thread_ts else "channel"
 
 
+def user_of(message: SentMessage) -> str:
+    """The other side of a direct conversation."""
+    return next((user for user, channel in DIRECT.items() if channel == message.channel), "")
+
+
 # --- runs --------------------------------------------------------------------------------------
 
 
@@ -203,31 +243,6 @@ def place_run(database: Database, state: str, **columns: Any) -> str:
     """Put a run in this state, last changed by ben, into the database."""
     by_ben = {"changed_by": "slack:U2", "changed_name": "ben"}
     return put(database, state, **{**by_ben, **columns})
-
-
-def open_cards(tx: Transaction, ids: list[str]) -> None:
-    """Runs that were put get the card that a command would have given them."""
-    for run_id in ids:
-        run = tx.runs.get(run_id)
-        assert run is not None
-        tx.cards.open(run)
-
-
-def become(database: Database, run_id: str, state: str) -> None:
-    """Ben, or a worker, brings the run into another state while nobody looks."""
-    row, now = row_of(database, run_id), database.clock()
-    before = {"worker": None, "lease_expires_at": None, "error": None, "steps_done": 1}
-    changed = {**before, "held": True, **STATES[state].columns(now)}
-    held = changed.pop("held")
-    changed |= {
-        "status": str(STATES[state].status),
-        "held_host": row["host"] if held else None,
-        "held_path": row["path"] if held else None,
-        "version": row["version"] + 1,
-    }
-    assert impossible(row | changed) is None
-    with database.connect() as connection, connection.begin():
-        connection.execute(update(runs).where(runs.c.id == run_id).values(changed))
 
 
 # --- doors -------------------------------------------------------------------------------------
@@ -270,6 +285,8 @@ async def _button(scene: Scene, verb: str, run_id: str, user: str) -> Json:
 
 
 async def _shortcut(scene: Scene, verb: str, run_id: str, user: str) -> Json:
+    if verb == "status":
+        return use_shortcut(scene, run_id, user)
     offered = await scene.told(use_shortcut(scene, run_id, user))
     return click(offered.shown, buttons_of(offered.shown.blocks)[LABELS[verb]], user=user)
 
@@ -295,16 +312,40 @@ WAYS: dict[str, Way] = {
     "button": _button,
     "shortcut": _shortcut,
 }
-DOOR_WORDS = {
-    "slash": "slack-slash",
-    "rooted": "slack-slash",
-    "mention": "slack-mention",
-    "thread": "slack-mention",
-    "direct": "slack-mention",
-    "button": "slack-button",
-    "shortcut": "slack-shortcut",
+
+
+# --- talk ----------------------------------------------------------------------------------------
+
+
+def edited(envelope: Json) -> Json:
+    """The same words, once their author has changed them."""
+    envelope["payload"]["event"]["edited"] = {"user": "U1", "ts": "1700000000.000001"}
+    return envelope
+
+
+def changed(text: str) -> Json:
+    """Slack tells that a message was edited."""
+    event = {"type": "message", "subtype": "message_changed", "channel": "D1", "channel_type": "im"}
+    said = {"type": "message", "user": "U1", "text": text, "ts": "1700000000.000001"}
+    return event_envelope({**event, "message": said, "previous_message": said})
+
+
+TALK: dict[str, Callable[[], Json]] = {
+    "in a channel": lambda: channel_message("resume"),
+    "in a thread": lambda: channel_message("cancel", thread_ts=THREAD),
+    "about Baton": lambda: mention(f"let us ask <@{BOT}> resume"),
+    "about Baton at the end": lambda: mention(f"resume <@{BOT}>"),
+    "to somebody beside Baton": lambda: mention(f"<@U2> resume it with <@{BOT}>"),
+    "chatter in a direct message": lambda: direct_message("stop the deploy please"),
+    "a sentence that begins with a verb": lambda: direct_message("cancel that, I am sorry"),
+    "nothing in a direct message": lambda: direct_message(""),
+    "of a bot in a channel": lambda: bot_message("resume"),
+    "of a bot in a direct message": lambda: bot_message("resume", channel="D1"),
+    "of a bot that mentions": lambda: bot_message(f"<@{BOT}> resume", kind="app_mention"),
+    "edited mention": lambda: edited(mention("resume")),
+    "edited direct message": lambda: edited(direct_message("resume")),
+    "told of an edit": lambda: changed("resume"),
 }
-SPOKEN = ("slash", "rooted", "mention", "thread", "direct")
 
 
 # --- what every message has ----------------------------------------------------------------------
