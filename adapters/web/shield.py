@@ -16,6 +16,8 @@ from bot.outcome import Word
 LARGEST_BODY = 1024**2
 """What Slack sends is the largest."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_ASKED_BY_ADDRESS = frozenset({"/healthz", "/readyz", "/metrics"})
+"""What watches over containers knows only their addresses; nothing secret is told there."""
 _UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _POLICY = "; ".join(
     (
@@ -54,14 +56,14 @@ class Shield:
             await self._app(scope, receive, send)
             return
         answered = self._answering(scope, send)
-        refused = self._refused(Headers(scope=scope), scope["method"])
+        refused = self._refused(scope["path"], Headers(scope=scope), scope["method"])
         if refused is not None:
             await refused(scope, receive, answered)
             return
         await self._app(scope, _measured(receive), answered)
 
-    def _refused(self, headers: Headers, method: str) -> ASGIApp | None:
-        if _name(headers.get("host", "")) not in self._hosts:
+    def _refused(self, path: str, headers: Headers, method: str) -> ASGIApp | None:
+        if path not in _ASKED_BY_ADDRESS and _name(headers.get("host", "")) not in self._hosts:
             return refusal(Word.DENIED, refusals.unknown_host(), 421)
         if method in _UNSAFE and _foreign(headers):
             return refusal(Word.DENIED, refusals.foreign_origin(), 403)
