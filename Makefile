@@ -28,8 +28,12 @@ $(STAMP): pyproject.toml $(PINS)
 run: install ## Start Baton: serve at a terminal, chat with whatever is piped in
 	@if [ -t 0 ]; then exec $(BIN)/baton serve $(ARGS); else exec $(BIN)/baton chat $(ARGS); fi
 
-test: install ## Run the tests
-	$(BIN)/python -m pytest $(ARGS)
+# ARGS may leave one of the two with nothing to run, which pytest calls 5; only both is an error.
+test: install ## Run the tests: two at a time, then one by one those that must be alone
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not soak and not alone" $(ARGS); \
+	together=$$?; [ $$together -eq 0 ] || [ $$together -eq 5 ] || exit $$together; \
+	$(BIN)/python -m pytest -m "alone and not soak" $(ARGS); \
+	alone=$$?; [ $$alone -eq 5 ] && exit $$together; exit $$alone
 
 check: install ## Check format, lint, types and the arrows between packages
 	$(BIN)/ruff format --check

@@ -126,14 +126,11 @@ class Attendant:
 
     async def attend(self) -> None:
         """Keep the cards and answer what is left over, until cancelled; then end what is begun."""
-        begun = (self._counter.keeper.keep(), self._recover_on())
-        works = [asyncio.create_task(work) for work in begun]
-        try:
-            await asyncio.gather(*works)
-        finally:
-            for work in works:
-                work.cancel()
-            await asyncio.gather(*works, return_exceptions=True)
+        # Each is cancelled once only: a read that is cancelled again leaves a connection that never
+        # closes, and the loop would wait for it at its end.
+        async with asyncio.TaskGroup() as works:
+            works.create_task(self._counter.keeper.keep())
+            works.create_task(self._recover_on())
 
     async def drain(self) -> None:
         """Wait until what was begun is answered; what takes too long stays due."""

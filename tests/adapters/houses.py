@@ -5,8 +5,8 @@ import subprocess
 from pathlib import Path
 
 from adapters.worktrees import Worktrees
-from bot.workshop import Prepared
 from bot.run import Worktree
+from bot.workshop import Prepared
 from tests.adapters.steps import PATIENCE_SECONDS
 
 MADE = Prepared(reason=None, notice=None)

@@ -134,6 +134,12 @@ class Steps:
         ticks = self._ticks()
         return not self.alive() and self._ticks() == ticks
 
+    def step_gone(self) -> bool:
+        """Whether nothing of the step itself lives, though its supervisor may just be leaving."""
+        ticks = self._ticks()
+        left = [each for each in psutil.process_iter() if self._is_ours(each, ())]
+        return not left and self._ticks() == ticks
+
     def _ticks(self) -> int:
         return self.ticks.stat().st_size if self.ticks.exists() else 0
 

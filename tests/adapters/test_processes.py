@@ -249,8 +249,9 @@ async def test_newer_claim_takes_over_from_a_stopped_supervisor(
     for each in stopped:
         (guard_of(older) if each == "guard" else steps.supervisor()).suspend()
     assert (await steps.clean(claim=2)).kind is EndingKind.CLEAN
-    assert steps.gone()
+    assert steps.step_gone()
     assert (await older.ending()).kind in {EndingKind.EXITED, EndingKind.SUPERSEDED}
+    assert steps.gone()
 
 
 async def test_newer_claim_takes_over_from_a_supervisor_stopped_again_and_again(
@@ -265,16 +266,18 @@ async def test_newer_claim_takes_over_from_a_supervisor_stopped_again_and_again(
             frozen.suspend()
             await asyncio.sleep(0.001)
     assert (await cleaning).kind is EndingKind.CLEAN
-    assert steps.gone()
+    assert steps.step_gone()
     assert (await older.ending()).kind in {EndingKind.LOST, EndingKind.SUPERSEDED}
+    assert steps.gone()
 
 
 async def test_closing_the_claim_of_a_living_step_stops_it(steps: Steps) -> None:
     step = await steps.begin(*SHAPES["deaf forks"].command)
     steps.ready(5)
     assert (await steps.clean(closes=True)).kind is EndingKind.CLEAN
-    assert steps.gone()
+    assert steps.step_gone()
     assert (await step.ending()).exit_code == -signal.SIGKILL
+    assert steps.gone()
 
 
 async def test_many_claims_at_once_and_the_last_wins(steps: Steps) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from adapters import prepare_worktree
 from adapters.worktrees import Worktrees
-from bot.workshop import Prepared
 from bot.supervision import EndingKind
+from bot.workshop import Prepared
 from tests.adapters.houses import MADE, House, git
 from tests.adapters.steps import PATIENCE_SECONDS, Steps
 

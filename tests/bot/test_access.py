@@ -29,7 +29,7 @@ def test_role(author: Author, door: Door, role: Role) -> None:
     assert LISTS.role_of(author, door) is role
 
 
-@pytest.mark.parametrize("door", set(Door))
+@pytest.mark.parametrize("door", Door)
 def test_nobody_may_do_anything_until_the_lists_say_so(door: Door) -> None:
     closed = Policy({}, Role.NONE)
     assert closed.role_of(Author("slack:U1"), door) is Role.NONE

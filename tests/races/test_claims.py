@@ -142,6 +142,7 @@ def test_first_boots_do_not_trip_over_each_other(
     assert results == [[CURRENT] * count] * 8
 
 
+@pytest.mark.alone
 def test_a_crew_starts_together(crew: Crew) -> None:
     """Otherwise nothing above is a race."""
     moments = crew.together(_moment, [()] * 8)

@@ -201,12 +201,13 @@ class Road:
 
     def __init__(self, slack: Slack) -> None:
         self._beyond = int(slack.base.rpartition(":")[2])
-        self._port = free_port()
-        self.api_url = f"http://127.0.0.1:{self._port}/api/"
+        self._gate = socket.socket()
+        self._gate.bind(("127.0.0.1", 0))  # refuses until it listens, and nobody else can have it
+        self.api_url = f"http://127.0.0.1:{self._gate.getsockname()[1]}/api/"
         self._loads: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> None:
-        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self._port)
+        self._server = await asyncio.start_server(self._carry, sock=self._gate)
 
     async def __aexit__(self, *error: object) -> None:
         self._server.close()

@@ -138,6 +138,7 @@ async def acknowledged(scene: Scene) -> list[float]:
     return [ack.seconds for ack in acks if ack]
 
 
+@pytest.mark.alone
 async def test_slack_never_waits_however_much_is_going_on(scene: Scene) -> None:
     slowest = []
     for _ in range(ROUNDS):

@@ -326,7 +326,9 @@ def test_a_button_drawn_at_one_gate_cannot_pass_the_next(database: Database) -> 
 # --- worktrees and claim numbers -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("state", ["pending", "claimed", "working", "silent", *HELD_CANCELLED])
+@pytest.mark.parametrize(
+    "state", ["pending", "claimed", "working", "silent", *sorted(HELD_CANCELLED)]
+)
 def test_a_held_worktree_is_not_claimed_again(database: Database, state: str) -> None:
     holder = put(database, state, path="/worktrees/shared")
     waits = put(database, "failed", path="/worktrees/shared")
