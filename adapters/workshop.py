@@ -7,11 +7,11 @@ from pathlib import Path
 
 from adapters import processes
 from adapters.worktrees import Worktrees
+from bot.config import ECOSYSTEM
 from bot.run import Run
 from bot.supervision import Order
 from bot.workshop import Prepared
 
-_SECRET = frozenset({"SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET", "DISCORD_TOKEN"})
 _STRAY_GIT = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"})
 _SHELL = ("/bin/sh", "-c")
 
@@ -97,7 +97,7 @@ def environment(run: Run, ours: Mapping[str, str]) -> dict[str, str]:
     kept = {
         name: value
         for name, value in ours.items()
-        if name not in _SECRET | _STRAY_GIT and not name.startswith("BATON_")
+        if name not in ECOSYSTEM.keys() | _STRAY_GIT and not name.startswith("BATON_")
     }
     arguments = {f"BATON_ARG_{key.upper()}": value for key, value in run.arguments.items()}
     return {

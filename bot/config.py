@@ -23,7 +23,7 @@ from bot.workflows import Workflow
 
 PREFIX = "BATON_"
 DEFAULT_FILE = Path("config.toml")
-_ECOSYSTEM = {
+ECOSYSTEM = {
     "SLACK_BOT_TOKEN": ("slack", "bot_token"),
     "SLACK_APP_TOKEN": ("slack", "app_token"),
     "SLACK_SIGNING_SECRET": ("slack", "signing_secret"),
@@ -229,7 +229,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _overlaid(written: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
     """The settings with every BATON_SECTION__KEY of the environment put over them."""
-    for name, (section, key) in _ECOSYSTEM.items():
+    for name, (section, key) in ECOSYSTEM.items():
         if environment.get(name):
             written[section] = {**written.get(section, {}), key: environment[name]}
     for name, value in environment.items():

@@ -218,7 +218,7 @@ def audited(
         tx.audit.add(
             AuditEvent(
                 at=tx.now,
-                actor=f"worker:{before.worker}",
+                actor=f"worker:{run.worker or before.worker}",
                 door=Door.WORKER,
                 verb=verb,
                 outcome=run.status,

@@ -8,7 +8,7 @@ from functools import partial
 from bot import bootstrap, notices
 from bot.access import Role
 from bot.bootstrap import Installation
-from bot.conversation import Door
+from bot.conversation import Author, Door
 from bot.keys import Token, digest, new_token, valid_name
 from bot.outcome import AuditEvent
 from bot.ports import Transaction
@@ -22,7 +22,8 @@ def token(options: argparse.Namespace) -> int:
     installation = bootstrap.install(options.config)
     if options.action == "list":
         return _list(installation)
-    if installation.conductor.policy.local < Role.ADMIN:
+    author = Author(f"cli:{bootstrap.login_name()}")
+    if installation.conductor.policy.role_of(author, Door.CLI) < Role.ADMIN:
         print(notices.not_admin())
         return _DENIED
     if options.action == "create":

@@ -99,7 +99,7 @@ class Worker:
     async def _start(self, run: Run) -> None:
         def start(tx: Transaction) -> Run | None:
             started = tx.work.start(run.id, run.epoch, self.post.name)
-            return audited(tx, started, "start", started) if started else None
+            return audited(tx, started, "start", run)
 
         started = await self._store.write(start)
         if started is not None and not self._leaving.is_set():

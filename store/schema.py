@@ -30,6 +30,18 @@ def version_of(file: Path) -> str | None:
     return str(row[0]) if row else None
 
 
+def _is_logged_ahead(file: Path) -> bool:
+    """Whether readers need not wait for writers; a copy that was restored may have lost that."""
+    with file.open("rb") as database:
+        # The two bytes that say how it is written and read (sqlite.org: fileformat2).
+        return database.read(20)[18:20] == b"\x02\x02"
+
+
+def _log_ahead(file: Path) -> None:
+    with closing(sqlite3.connect(file, timeout=30)) as raw:
+        raw.execute("PRAGMA journal_mode=WAL")
+
+
 @contextmanager
 def _alone(file: Path) -> Iterator[None]:
     """Hold the lock under which a database is made or changed."""
@@ -45,11 +57,12 @@ def bring_up_to_date(database: Database) -> None:
     no database at that place.
     """
     try:
-        if version_of(database.file) == CURRENT:
+        if version_of(database.file) == CURRENT and _is_logged_ahead(database.file):
             return
         # Logs and worktrees live here too, and may hold what is not for every user of the host.
         database.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _alone(database.file):
+            _log_ahead(database.file)
             if version_of(database.file) != CURRENT:
                 _migrate(database)
     except (OSError, sqlite3.Error) as error:
@@ -69,8 +82,6 @@ def _migrate(database: Database) -> None:
     at = version_of(database.file)
     if at is not None and at not in known:
         raise SchemaError(at)
-    with closing(sqlite3.connect(database.file, timeout=30)) as raw:
-        raw.execute("PRAGMA journal_mode=WAL")
     with database.connect() as connection, connection.begin():
         config.attributes["connection"] = connection
         upgrade(config, "head")

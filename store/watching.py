@@ -1,5 +1,6 @@
 """What a page shows beside the runs themselves: pages of runs, attempts, and what has changed."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
@@ -94,7 +95,9 @@ class RunWatching:
 
 
 def _continued(after: str) -> dict[str, object]:
-    at, _, run_id = after.partition("-")
+    """Where the page before ended. Raises ValueError where no page ever ended like that."""
+    padded = after + "=" * (-len(after) % 4)
+    at, _, run_id = base64.urlsafe_b64decode(padded).decode("ascii").partition("-")
     try:
         return {"before_at": float.fromhex(at), "before_id": run_id}
     except OverflowError as error:
@@ -102,4 +105,6 @@ def _continued(after: str) -> dict[str, object]:
 
 
 def _cursor(run: Run) -> str:
-    return f"{run.requested.at.hex()}-{run.id}"
+    """What can stand in an address as it is."""
+    ended = f"{run.requested.at.hex()}-{run.id}".encode("ascii")
+    return base64.urlsafe_b64encode(ended).decode("ascii").rstrip("=")

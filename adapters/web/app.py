@@ -21,7 +21,7 @@ from adapters.web.shield import LARGEST_BODY, BodyTooLargeError, Shield
 from adapters.web.visit import told
 from bot import log, refusals, replies
 from bot.dispatcher import explained
-from bot.outcome import Word, answer_of
+from bot.outcome import HTTP_STATUSES, Word, answer_of
 from bot.ports import DatabaseUnavailableError
 
 _STATIC = Path(__file__).with_name("static")
@@ -114,7 +114,7 @@ async def _too_large(request: Request, _error: Exception) -> Response:
 
 async def _unavailable(request: Request, error: Exception) -> Response:
     answer = answer_of(explained(error, "web"))
-    return told(request, refusal(answer.word, answer.reply, 503))
+    return told(request, refusal(answer.word, answer.reply, HTTP_STATUSES[answer.word]))
 
 
 async def _broken(request: Request, error: Exception) -> Response:
