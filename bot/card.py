@@ -7,11 +7,14 @@ from bot.run import Run, RunStatus
 from bot.words import age, name_of, spelled, stands, state, who
 
 _DONE, _OPEN = "■", "□"
+_MOST_MARKS = 30
 
 
 def bar(run: Run) -> str:
-    """The progress bar: one mark per step."""
-    return _DONE * run.steps_done + _OPEN * (len(run.steps) - run.steps_done)
+    """The progress bar: one mark per step, or for several where there are very many."""
+    marks = min(len(run.steps), _MOST_MARKS)
+    done = run.steps_done * marks // max(len(run.steps), 1)
+    return _DONE * done + _OPEN * (marks - done)
 
 
 def progress(run: Run) -> str:

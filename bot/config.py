@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -89,6 +90,15 @@ class DiscordSettings(_Section):
     guild_ids: tuple[Annotated[int, Field(gt=0)], ...] = ()
     api_url: str = Field(default="https://discord.com/api/v10", pattern=r"^https?://[^\s@]+$")
     gateway_url: str = Field(default="wss://gateway.discord.gg/", pattern=r"^wss?://[^\s@]+$")
+
+    @field_validator("api_url", "gateway_url")
+    @classmethod
+    def _reachable(cls, address: str) -> str:
+        parts = urlsplit(address)
+        if not parts.hostname or parts.port == 0:
+            reason = "there is no host, or no port, in that address"
+            raise ValueError(reason)
+        return address
 
     @property
     def used(self) -> bool:

@@ -123,6 +123,11 @@ class Message:
     worker: str | None = None
     reply_to: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def verb(self) -> str:
+        """The first word, as commands are called; empty where there is none."""
+        return (self.text.split(maxsplit=1) or [""])[0].removeprefix("/").lower()
+
 
 def message_json(message: Message) -> dict[str, Any]:
     """A message as the store keeps it until its answer was taken."""

@@ -76,7 +76,10 @@ def _is_known(interaction: Interaction) -> bool:
     if message is None or not (_BUTTON.fullmatch(named) or _CHOICE.fullmatch(named)):
         return False
     items = (item for row in message.components for item in getattr(row, "children", ()))
-    return any(getattr(item, "custom_id", None) == named for item in items)
+    kind = data.get("component_type")
+    return any(
+        getattr(item, "custom_id", None) == named and item.type.value == kind for item in items
+    )
 
 
 def _door(interaction: Interaction) -> DiscordDoor:

@@ -53,6 +53,20 @@ class Commands(app_commands.CommandTree[discord.Client]):
         for verb, about in _ALONE.items():
             self.add_command(_alone(listener, verb, about))
 
+    async def interaction_check(self, interaction: Interaction, /) -> bool:
+        """Options that are not known, or are of another kind, tell of an older form.
+
+        discord.py would leave them out, and a cancel of a named run would be one of any run.
+        """
+        data: Mapping[str, Any] = interaction.data or {}
+        command = self.get_command(str(data.get("name")))
+        known = {one.name: one.type.value for one in getattr(command, "parameters", ())}
+        if all(known.get(one["name"]) == one["type"] for one in data.get("options", ())):
+            return True
+        if interaction.type is discord.InteractionType.application_command:
+            await self._listener.outdated(interaction)
+        return False
+
     async def on_error(
         self, interaction: Interaction, error: app_commands.AppCommandError, /
     ) -> None:
@@ -101,6 +115,8 @@ def _read(kept: Path) -> dict[str, str]:
     try:
         found = json.loads(kept.read_text(encoding="utf-8"))
     except (OSError, ValueError):
+        return {}
+    if not isinstance(found, dict):
         return {}
     return {str(place): str(digest) for place, digest in found.items()}
 

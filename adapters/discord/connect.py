@@ -2,17 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import discord
 import yarl
 from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
-from adapters.discord.api import FAILURES, DiscordApi, interactions_session
+from adapters.discord.api import DiscordApi, interactions_session
 from adapters.discord.board import DiscordBoard
 from adapters.discord.client import DiscordClient
 from adapters.discord.door import DiscordDoor
@@ -27,7 +28,6 @@ from bot.speaker import Speaker
 
 _AGAIN_SECONDS = 2.0
 _AT_MOST_SECONDS = 60.0
-_CONNECTION_ERRORS = (*FAILURES, discord.DiscordException, TimeoutError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,7 @@ class _Line:
                 await client.login(self._setup.token)
                 pause = _AGAIN_SECONDS
                 await self._listen(client)
-            except _CONNECTION_ERRORS as error:
+            except Exception as error:  # noqa: BLE001 - whatever answers there now, Discord may later
                 log.event("discord.connect_rejected", reason=f"{type(error).__name__}: {error}")
             finally:
                 self._api.speak_through(None)
@@ -114,9 +114,15 @@ class _Line:
 
     async def _listen(self, client: DiscordClient) -> None:
         self._api.speak_through(client.http)
-        await client.commands.register(self._setup.guild_ids, self._setup.kept)
-        client.shard_count = await _shards(client)
-        await client.connect()
+        # Discord may put a registration off for hours; what is registered works meanwhile.
+        register = client.commands.register(self._setup.guild_ids, self._setup.kept)
+        registering = asyncio.create_task(_logged(register))
+        try:
+            client.shard_count = await _shards(client)
+            await client.connect()
+        finally:
+            registering.cancel()
+            await asyncio.gather(registering, return_exceptions=True)
 
     @property
     def connected(self) -> bool:
@@ -128,6 +134,14 @@ class _Line:
         if self._client is not None:
             for shard in self._client.shards.values():
                 await shard.disconnect()
+
+
+async def _logged(work: Coroutine[Any, Any, None]) -> None:
+    """Nobody waits for this work, so what breaks in it is told by the log."""
+    try:
+        await work
+    except Exception as error:  # noqa: BLE001 - see above
+        log.fault("discord.register_failed", error)
 
 
 async def _shards(client: DiscordClient) -> int:

@@ -3,63 +3,97 @@
 Baton needs no privileged intent, so there is none that could be missing.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import discord
-from discord.http import HTTPClient, Route
 
-from adapters.discord import routes
 from adapters.discord.invite import PERMISSIONS, invitation
-from adapters.network import proxy_for, why
+from adapters.network import why
 from bot import notices
 
 TIMEOUT_SECONDS = 10
 _CHANNEL = "discord-channel:"
 _SETTING = "discord.token"
+_CLOSED = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """Asks Discord in the bot's name; discord.py would go on asking where Discord fails."""
+
+    session: aiohttp.ClientSession
+    api_url: str
+
+    async def get(self, path: str) -> Any:  # noqa: ANN401 - Discord's answer
+        """The answer, or _RefusedError with its status."""
+        async with self.session.get(f"{self.api_url}{path}") as answer:
+            if answer.status >= HTTPStatus.BAD_REQUEST:
+                raise _RefusedError(answer.status)
+            return await answer.json()
+
+    async def may(self, path: str) -> bool:
+        """Whether this is there, and open to the bot."""
+        try:
+            await self.get(path)
+        except _RefusedError as refused:
+            if refused.status not in _CLOSED:
+                raise
+            return False
+        return True
+
+
+class _RefusedError(Exception):
+    """Discord answered with this status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
 
 
 async def diagnose(
     *, token: str, guild_ids: Collection[int], api_url: str, entries: Collection[str]
 ) -> list[str]:
     """One sentence for each thing that would keep Discord from working; none if all is well."""
-    Route.BASE = api_url.rstrip("/")
+    if len(token.split()) > 1 or not token.isascii():
+        return [notices.token_broken(_SETTING, notices.discord_token_remedy())]
     host = urlsplit(api_url).hostname or api_url
-    client = discord.Client(intents=discord.Intents.none(), proxy=proxy_for(api_url))
+    headers = {"Authorization": f"Bot {token.strip()}"}
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
     try:
-        async with client, asyncio.timeout(TIMEOUT_SECONDS):
-            bot = await client.http.static_login(token.strip())
-            return [problem async for problem in _problems(client.http, bot, guild_ids, entries)]
-    except discord.LoginFailure:
-        reason = "it is not known there, or was reset"
-        remedy = notices.discord_token_remedy()
-        return [notices.token_refused("Discord", _SETTING, reason, remedy)]
-    except discord.HTTPException as error:
-        return [_refusal(host, error)]
+        async with aiohttp.ClientSession(
+            headers=headers, timeout=timeout, trust_env=True
+        ) as session:
+            asking = _Asking(session, api_url.rstrip("/"))
+            return [problem async for problem in _problems(asking, guild_ids, entries)]
+    except _RefusedError as refused:
+        return [_refusal(host, refused.status)]
+    except (aiohttp.ContentTypeError, AttributeError, KeyError, TypeError, ValueError):
+        return [notices.not_the_api("Discord", host, HTTPStatus.OK)]
     except (aiohttp.ClientError, OSError) as error:
         return [notices.unreachable("Discord", host, why(error, TIMEOUT_SECONDS))]
-    except (AttributeError, KeyError, TypeError, ValueError):
-        # discord.py stumbles over an answer that is not Discord's.
-        return [notices.not_the_api("Discord", host, HTTPStatus.OK)]
 
 
-def _refusal(host: str, error: discord.HTTPException) -> str:
-    passing = error.status == HTTPStatus.TOO_MANY_REQUESTS
-    if passing or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return notices.token_unproven("Discord", _SETTING, f"HTTP status {error.status}")
-    return notices.not_the_api("Discord", host, error.status)
+def _refusal(host: str, status: int) -> str:
+    if status == HTTPStatus.UNAUTHORIZED:
+        reason = "it is not known there, or was reset"
+        remedy = notices.discord_token_remedy()
+        return notices.token_refused("Discord", _SETTING, reason, remedy)
+    if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return notices.token_unproven("Discord", _SETTING, f"HTTP status {status}")
+    return notices.not_the_api("Discord", host, status)
 
 
 async def _problems(
-    http: HTTPClient, bot: Mapping[str, Any], guild_ids: Collection[int], entries: Collection[str]
+    asking: _Asking, guild_ids: Collection[int], entries: Collection[str]
 ) -> AsyncIterator[str]:
-    address = invitation(str(bot["id"]))
-    guilds = await http.request(Route("GET", "/users/@me/guilds"))
-    found = {int(guild["id"]): guild for guild in guilds}
+    bot = str((await asking.get("/users/@me"))["id"])
+    address = invitation(bot)
+    found = {int(guild["id"]): guild for guild in await asking.get("/users/@me/guilds")}
     if not found:
         yield notices.discord_nowhere(address)
     for missing in sorted(set(guild_ids) - found.keys()):
@@ -69,10 +103,11 @@ async def _problems(
             continue
         for problem in _missing_permissions(guild, address):
             yield problem
-        if guild_ids and not await _takes_commands(http, str(bot["id"]), guild_id):
+        commands = f"/applications/{bot}/guilds/{guild_id}/commands"
+        if guild_ids and not await asking.may(commands):
             yield notices.discord_without_commands(guild["name"], address)
     for channel_id in _channels(entries):
-        if not await _sees(http, channel_id):
+        if not await asking.may(f"/channels/{channel_id}"):
             yield notices.discord_channel_closed(channel_id)
 
 
@@ -87,19 +122,3 @@ def _missing_permissions(guild: Mapping[str, Any], address: str) -> list[str]:
 
 def _channels(entries: Collection[str]) -> list[str]:
     return sorted(e.removeprefix(_CHANNEL) for e in entries if e.startswith(_CHANNEL))
-
-
-async def _takes_commands(http: HTTPClient, application_id: str, guild_id: int) -> bool:
-    try:
-        await http.get_guild_commands(int(application_id), guild_id)
-    except discord.Forbidden:
-        return False
-    return True
-
-
-async def _sees(http: HTTPClient, channel_id: str) -> bool:
-    try:
-        await http.request(routes.channel("GET", channel_id))
-    except (discord.Forbidden, discord.NotFound):
-        return False
-    return True

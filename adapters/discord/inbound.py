@@ -14,10 +14,12 @@ import discord
 
 from adapters.discord.shown import CHOICE_PREFIX, KEEP_PREFIX
 from bot.conversation import Author, Conversation, Door, Message
+from bot.words import clean
 
 _CALLED = re.compile(r"\s*<@!?(\d+)>[\s,:]*(.*)", re.DOTALL)
 _VALUE = re.compile(r"([a-z0-9]{1,8}):(\d{1,9})")
 _LONGEST_VALUE = 80
+_LONGEST_NAME = 80
 _SAID = frozenset({discord.MessageType.default, discord.MessageType.reply})
 
 Interaction = discord.Interaction[discord.Client]
@@ -82,7 +84,8 @@ class Clerk:
         groups += [f"discord-role:{role}" for role in _roles(user)]
         known = not self.guild_ids or guild in self.guild_ids
         outsider = user.bot or guild is None or not known
-        return Author(f"discord:{user.id}", frozenset(groups), user.display_name, outsider)
+        name = clean(user.display_name, _LONGEST_NAME)
+        return Author(f"discord:{user.id}", frozenset(groups), name, outsider)
 
     # --- talk --------------------------------------------------------------------------------
 

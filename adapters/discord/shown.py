@@ -185,7 +185,7 @@ def said(text: str, aside: str = "") -> Shown:
     room = LONGEST_CONTENT - len(last)
     if fits(text, room):
         return Shown(escaped(text) + last, [])
-    return Shown(fitted(text, room), [], Attachment("answer.txt", text))
+    return Shown(fitted(text, room) + last, [], Attachment("answer.txt", text))
 
 
 def _output(told: Answer) -> Shown:

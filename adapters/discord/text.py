@@ -10,9 +10,12 @@ from bot.words import clean
 
 LONGEST_CONTENT = 2000
 _LIVE = re.compile(r"([\\`*_~|\[\]<])")
-_AT_LINE_START = re.compile(r"^(\s*)([-#>+]|\d+(?=\.))", re.MULTILINE)
+_AT_LINE_START = re.compile(r"^([^\S\n]*)([-#>+]|\d+(?=\.))", re.MULTILINE)
 _EVERYBODY = re.compile(r"@(?=everyone|here)", re.IGNORECASE)
 _FENCE = re.compile(r"`(?=``)")
+_NAMED = re.compile(r":(?=[\w+-]+:)")
+"""Between two colons stands the name of an emoji."""
+_INVITATION = re.compile(r"(?<=discord)(?=\.gg/|(?:app)?\.com/invite/)", re.IGNORECASE)
 _JOINER = "\u200b"
 
 
@@ -20,6 +23,7 @@ def escaped(text: str) -> str:
     """Text of any origin: it looks as it is, calls nobody and links nowhere."""
     dead = _LIVE.sub(r"\\\1", clean(text, LONGEST_CONTENT * 2))
     dead = _AT_LINE_START.sub(_defused, dead)
+    dead = _INVITATION.sub(_JOINER, _NAMED.sub(r"\\:", dead))
     return _EVERYBODY.sub(f"@{_JOINER}", dead).replace("://", ":\\//")
 
 

@@ -125,7 +125,7 @@ class DiscordVoice:
         self, message: Message, told: Answer, age_seconds: float, *, again: bool
     ) -> str:
         """Say it by the first way that Discord does not refuse; returns which one that was."""
-        shown = answer(told, message.text.partition(" ")[0].removeprefix("/"))
+        shown = answer(told, message.verb)
         if self._usable(message, age_seconds):
             try:
                 await patiently(partial(self._interactions.answer, message, shown))

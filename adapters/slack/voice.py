@@ -99,7 +99,7 @@ class SlackVoice:
     # --- to one person ---------------------------------------------------------------------
 
     async def _content(self, message: Message, told: Answer) -> dict[str, Any]:
-        verb = message.text.partition(" ")[0].removeprefix("/")
+        verb = message.verb
         told = self._spelled(told)
         shown = blocks.answer(told, verb)
         if message.door is Door.SLACK_SHORTCUT and told.word is Word.SHOWN and verb == "status":

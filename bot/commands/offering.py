@@ -5,7 +5,7 @@ Nothing is changed and nothing recorded here; whatever is chosen is judged when 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 from bot.commands.choosing import CANCELLABLE, HELD, OPEN_THEN_ANY, RESUMABLE, Fitting
 from bot.commands.context import Context
@@ -55,19 +55,36 @@ def _runs(context: Context) -> Iterator[Choice]:
 
 
 def _in_order(context: Context, fitting: Fitting) -> Iterator[Run]:
-    """The runs that fit: those of this conversation, then those that can be named from here."""
+    """The runs that fit, each once: those that are named, those of this conversation, others."""
     seen: set[str] = set()
-    for statuses in fitting.statuses:
-        for run in context.tx.runs.of_conversation(
-            context.conversation, statuses, resumable=fitting.resumable
-        ):
+    for run in chain(
+        _named(context, fitting), _here(context, fitting), _elsewhere(context, fitting)
+    ):
+        if run.id not in seen:
             seen.add(run.id)
             yield run
-    wanted = {status for statuses in fitting.statuses for status in statuses}
-    for run in context.tx.runs.recent(_LOOKED_THROUGH, context.fence):
-        fits = run.status in wanted and (run.resumable or not fitting.resumable)
-        if fits and run.id not in seen:
-            yield run
+
+
+def _named(context: Context, fitting: Fitting) -> Iterator[Run]:
+    found = context.tx.runs.find(context.rest.strip().lower(), context.fence)
+    return (run for run in found if _fits(run, fitting))
+
+
+def _here(context: Context, fitting: Fitting) -> Iterator[Run]:
+    for statuses in fitting.statuses:
+        yield from context.tx.runs.of_conversation(
+            context.conversation, statuses, resumable=fitting.resumable
+        )
+
+
+def _elsewhere(context: Context, fitting: Fitting) -> Iterator[Run]:
+    found = context.tx.runs.recent(_LOOKED_THROUGH, context.fence)
+    return (run for run in found if _fits(run, fitting))
+
+
+def _fits(run: Run, fitting: Fitting) -> bool:
+    wanted = any(run.status in statuses for statuses in fitting.statuses)
+    return wanted and (run.resumable or not fitting.resumable)
 
 
 def to_confirm(context: Context) -> Run | None:

@@ -1,122 +1,228 @@
 // Keeps an open page live. Everything on it works without this file.
 "use strict";
 
-const live = () => document.getElementById("live");
-const dialogIsOpen = () => document.querySelector("dialog[open]") !== null;
+const byId = (id) => document.getElementById(id);
+const about = byId("live") ? byId("live").dataset.live : null;
 
-// --- showing a newer page in the place of this one -------------------------------------------
+// --- changing only what differs: focus, selection, scrolling and open parts stay ---------------
 
-function show(text) {
-  const newer = new DOMParser().parseFromString(text, "text/html");
-  const from = newer.getElementById("main");
-  const to = document.getElementById("main");
-  if (!from || !to) return;
-  const focused = document.activeElement && document.activeElement.id;
-  const log = document.getElementById("log");
-  const open = [...to.querySelectorAll("details")].map((one) => one.open);
-  const before = document.getElementById("state");
-  const wasState = before && before.textContent;
-  to.replaceChildren(...from.childNodes);
-  keepLog(log);
-  [...to.querySelectorAll("details")].forEach((one, place) => { if (open[place]) one.open = true; });
-  const again = focused && document.getElementById(focused);
-  if (again) again.focus({ preventScroll: true });
-  document.title = newer.title;
-  const state = document.getElementById("state");
-  if (state && state.textContent !== wasState) {
-    document.getElementById("spoken").textContent = state.textContent;
+const isElement = (node) => node.nodeType === Node.ELEMENT_NODE;
+
+function patch(old, newer) {
+  if (!isElement(old)) {
+    if (old.data !== newer.data) old.data = newer.data;
+    return;
   }
+  if ("keep" in old.dataset || old.open && old.nodeName === "DIALOG") return;
+  for (const { name, value } of newer.attributes) {
+    if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  }
+  for (const { name } of [...old.attributes]) {
+    if (name !== "open" && !newer.hasAttribute(name)) old.removeAttribute(name);
+  }
+  patchWithin(old, newer);
 }
 
-// The log grows in its own way: what is there stays where the reader is.
-function keepLog(older) {
-  const log = document.getElementById("log");
-  if (log && older && older.dataset.log === log.dataset.log) log.replaceWith(older);
+function patchWithin(old, newer) {
+  const ids = new Set([...newer.children].map((one) => one.id));
+  for (const one of [...old.children]) {
+    if (one.id && !ids.has(one.id) && !one.open) one.remove();
+  }
+  let place = old.firstChild;
+  for (const wanted of [...newer.childNodes]) {
+    const known = wanted.id ? [...old.children].find((one) => one.id === wanted.id) : null;
+    if (isElement(wanted)) while (place && !isElement(place)) place = dropped(place);
+    if (known) {
+      if (known === place) place = place.nextSibling; else old.insertBefore(known, place);
+      patch(known, wanted);
+    } else if (place && !place.id && !wanted.id && place.nodeName === wanted.nodeName) {
+      const next = place.nextSibling;
+      patch(place, wanted);
+      place = next;
+    } else {
+      old.insertBefore(wanted, place);
+    }
+  }
+  while (place) place = place.open ? place.nextSibling : dropped(place);
 }
 
-let refreshing = null;
-async function refresh() {
-  if (refreshing || dialogIsOpen()) return;
-  refreshing = new AbortController();
-  try {
-    const answer = await fetch(location.href, { signal: refreshing.signal });
-    if (answer.redirected && new URL(answer.url).pathname === "/signin") location.reload();
-    else if (answer.ok && !dialogIsOpen()) show(await answer.text());
-  } catch { /* the next change tries again */ } finally { refreshing = null; }
+function dropped(node) {
+  const next = node.nextSibling;
+  node.remove();
+  return next;
 }
 
-let due = null;
+// --- showing a newer page in the place of this one ---------------------------------------------
+
+const PRAISE_MILLISECONDS = 5000;
+let toldAt = 0;
+
+function show(newer) {
+  const focused = document.activeElement;
+  const before = byId("state") && byId("state").textContent;
+  for (const id of ["live", "asking"]) if (byId(id) && newer.getElementById(id)) patch(byId(id), newer.getElementById(id));
+  document.title = newer.title;
+  if (focused !== document.body && !focused.isConnected) (byId("answer") || byId("main")).focus();
+  const state = byId("state") && byId("state").textContent;
+  if (state !== before) byId("spoken").textContent = state;
+  // What went well is seen in the run itself by then, and would soon be out of date.
+  if (performance.now() - toldAt > PRAISE_MILLISECONDS) document.querySelector("#told .good")?.remove();
+  readLog();
+}
+
+function tell(text, kind) {
+  const box = document.createElement("p");
+  Object.assign(box, { id: "answer", className: `answer ${kind}`, tabIndex: -1, textContent: text });
+  box.setAttribute("role", "alert");
+  byId("told").replaceChildren(box);
+  toldAt = performance.now();
+  box.scrollIntoView({ block: "nearest" });
+}
+
+async function pageOf(answer) {
+  if (answer.redirected && new URL(answer.url).pathname === "/signin") {
+    location.assign("/signin");
+    return new Promise(() => {});
+  }
+  return new DOMParser().parseFromString(await answer.text(), "text/html");
+}
+
+// --- hearing of changes ------------------------------------------------------------------------
+
+const HTML = { Accept: "text/html" };
+const SOON_MILLISECONDS = 100, AGAIN_MILLISECONDS = 2000, STEADY_MILLISECONDS = 15000;
+let due = null, busy = false, again = false, sent = 0;
+
 function refreshSoon() {
-  if (due === null) due = setTimeout(() => { due = null; refresh(); }, 150);
+  due ??= setTimeout(() => { due = null; refresh(); }, SOON_MILLISECONDS);
 }
 
-// --- what changes ----------------------------------------------------------------------------
+async function refresh() {
+  again = busy;
+  if (busy) return;
+  busy = true;
+  const before = sent;
+  try {
+    const answer = await fetch(location.href, { headers: HTML });
+    const page = await pageOf(answer);
+    lose(!answer.ok && answer.status >= 500);
+    // What was sent meanwhile has brought a page that is newer than this one.
+    if (answer.ok && sent === before) show(page);
+  } catch { lose(true); }
+  busy = false;
+  if (again) refreshSoon();
+}
+
+function lose(lost) {
+  const text = lost ? "Baton does not answer; this page may be out of date. Trying again." : "";
+  if (byId("lost").textContent !== text) byId("lost").textContent = text;
+  if (lost) setTimeout(refreshSoon, AGAIN_MILLISECONDS);
+}
+
+// A browser allows few connections to one host, so that one page listens for all that are open.
+const channel = new BroadcastChannel("baton");
+channel.onmessage = (event) => heard(event.data);
+
+function heard(id) {
+  if (about === "runs" || id === about || id === "any") refreshSoon();
+}
+
+function tellAll(id) {
+  heard(id);
+  channel.postMessage(id);
+}
 
 function listen() {
-  const shown = live();
-  if (!shown) return;
   const source = new EventSource("/events");
-  source.addEventListener("run", (event) => {
-    const about = live() && live().dataset.live;
-    if (about === "runs" || event.lastEventId.startsWith(`${about}.`)) refreshSoon();
-  });
-  // Whatever happened while the connection was away is on the page anew.
-  let was = false;
-  source.onopen = () => { if (was) refreshSoon(); was = true; };
-  addEventListener("pagehide", () => source.close());
+  source.addEventListener("run", (event) => tellAll(event.lastEventId.split(".")[0]));
+  // Whatever happened while nobody listened is on the page anew.
+  source.onopen = () => tellAll("any");
+  source.onerror = () => {
+    tellAll("any");
+    if (source.readyState === EventSource.CLOSED) setTimeout(listen, AGAIN_MILLISECONDS);
+  };
 }
 
-// --- the log ---------------------------------------------------------------------------------
+// --- the log -----------------------------------------------------------------------------------
+
+const MOST_SHOWN = 500_000, LOG_MILLISECONDS = 1000, AT_END_PIXELS = 40;
+let reading = false;
 
 async function readLog() {
-  const log = document.getElementById("log");
-  if (!log || document.hidden) return;
+  const log = byId("log");
+  if (!log || reading || document.hidden) return;
+  reading = true;
   try {
     const answer = await fetch(`${log.dataset.log}?offset=${log.dataset.offset}`);
-    const text = answer.ok ? await answer.text() : "";
-    if (text === "") return;
-    const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
-    if (log.dataset.offset === "0") log.textContent = "";
-    log.append(text);
-    log.dataset.offset = answer.headers.get("Log-Next-Offset");
-    if (atEnd) log.scrollTop = log.scrollHeight;
+    const offset = answer.headers.get("Log-Next-Offset");
+    if (answer.redirected) refreshSoon();
+    else if (answer.ok && offset !== log.dataset.offset) grow(log, await answer.text(), offset);
   } catch { /* the next round tries again */ }
+  reading = false;
 }
 
-// --- forms and dialogs -----------------------------------------------------------------------
+function grow(log, text, offset) {
+  const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < AT_END_PIXELS;
+  if (log.dataset.offset === "0") log.textContent = "";
+  log.append(text);
+  log.dataset.offset = offset;
+  while (log.textContent.length > MOST_SHOWN && log.childNodes.length > 1) log.firstChild.remove();
+  if (atEnd) log.scrollTop = log.scrollHeight;
+}
 
-addEventListener("submit", async (event) => {
-  const form = event.target;
-  if (form.method !== "post" || "plain" in form.dataset) return;
+// --- forms and dialogs -------------------------------------------------------------------------
+
+addEventListener("submit", (event) => {
+  const form = event.target, dialog = byId(form.dataset.opens);
+  if (!dialog && !("liveForm" in form.dataset)) return;
   event.preventDefault();
-  const dialog = form.closest("dialog");
-  for (const button of form.querySelectorAll("button")) button.disabled = true;
-  try {
-    const answer = await fetch(form.action, {
-      method: "POST", body: new URLSearchParams(new FormData(form)),
-    });
-    if (dialog) dialog.close();
-    show(await answer.text());
-    const told = document.getElementById("answer");
-    if (told) told.scrollIntoView({ block: "nearest" });
-  } catch {
-    for (const button of form.querySelectorAll("button")) button.disabled = false;
-    document.getElementById("spoken").textContent = "Baton did not answer; try again.";
-  }
+  if (dialog) dialog.showModal(); else send(form);
 });
+
+const sending = new WeakSet();
+
+async function send(form) {
+  if (sending.has(form)) return;
+  sending.add(form);
+  form.setAttribute("aria-busy", "true");
+  const body = new URLSearchParams(new FormData(form));
+  try {
+    await answered(form, await fetch(form.action, { method: "POST", headers: HTML, body }));
+  } catch {
+    // The same delivery goes out again: it has its effect once.
+    form.closest("dialog")?.close();
+    tell("Baton did not answer, so that it may be done or not. Try again: it is done once.", "bad");
+  }
+  sending.delete(form);
+  form.removeAttribute("aria-busy");
+}
+
+async function answered(form, answer) {
+  const page = await pageOf(answer);
+  sent += 1;
+  form.closest("dialog")?.close();
+  if (answer.redirected) return location.assign(answer.url);
+  const box = page.querySelector("[role=alert]");
+  tell(box ? box.textContent : `Baton answered with status ${answer.status}.`, box?.classList.contains("good") ? "good" : "bad");
+  const next = page.getElementById("delivery");
+  if (next && byId("delivery")) byId("delivery").value = next.value;
+  if (about !== "runs" && page.getElementById("live")) show(page); else refreshSoon();
+}
 
 addEventListener("click", (event) => {
-  const opener = event.target.closest("[data-opens]");
-  const dialog = opener && document.getElementById(opener.dataset.opens);
-  if (dialog) {
-    event.preventDefault();
-    dialog.showModal();
-  }
   const closer = event.target.closest("[data-closes]");
-  if (closer) document.getElementById(closer.dataset.closes).close();
+  if (closer) byId(closer.dataset.closes).close();
 });
 
-listen();
-const log = document.getElementById("log");
-if (log) log.scrollTop = log.scrollHeight;
-setInterval(readLog, 1000);
+// --- beginning ---------------------------------------------------------------------------------
+
+if (about) {
+  if (navigator.locks) navigator.locks.request("baton", () => { listen(); return new Promise(() => {}); });
+  else listen();
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) refreshSoon(); });
+  setInterval(() => { if (!document.hidden) refreshSoon(); }, STEADY_MILLISECONDS);
+}
+if (byId("log")) {
+  byId("log").scrollTop = byId("log").scrollHeight;
+  setInterval(() => { if ("grows" in byId("live").dataset) readLog(); }, LOG_MILLISECONDS);
+}
