@@ -51,14 +51,20 @@ class Attendant:
 
     def __init__(self, counter: Counter) -> None:
         self._counter = counter
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: set[asyncio.Task[Any]] = set()
 
     async def receive(self, message: Message) -> bool:
         """Make it durable; False where there is nothing (more) to do.
 
         Raises DatabaseUnavailableError.
         """
-        return await self._counter.inside.dispatcher.receive(message)
+        receiving = asyncio.current_task()
+        assert receiving is not None  # noqa: S101 - this is a coroutine
+        self._under_way.add(receiving)
+        try:
+            return await self._counter.inside.dispatcher.receive(message)
+        finally:
+            self._under_way.discard(receiving)
 
     def begin(self, message: Message, overdue: Overdue | None = None) -> None:
         """Carry out and answer what was received."""
@@ -133,8 +139,12 @@ class Attendant:
             works.create_task(self._recover_on())
 
     async def drain(self) -> None:
-        """Wait until what was begun is answered; what takes too long stays due."""
-        if self._under_way:
-            await asyncio.wait(list(self._under_way), timeout=_DRAIN_SECONDS)
+        """Wait until what is being received or was begun is answered; the rest stays due."""
+        try:
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                while self._under_way:
+                    await asyncio.wait(list(self._under_way), return_when=asyncio.FIRST_COMPLETED)
+        except TimeoutError:
+            log.event("reply.drain_rejected", left=len(self._under_way))
         for task in list(self._under_way):
             task.cancel()

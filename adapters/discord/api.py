@@ -63,10 +63,12 @@ class DiscordApi:
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
         self._http: HTTPClient | None = None
+        self._own_id = ""
 
-    def speak_through(self, http: HTTPClient | None) -> None:
+    def speak_through(self, http: HTTPClient | None, own_id: int | None) -> None:
         """Use this login from now on; None: there is none at the moment."""
         self._http = http
+        self._own_id = str(own_id)
 
     async def call(
         self, route: Route, body: Json | None = None, attachment: Attachment | None = None
@@ -102,9 +104,9 @@ class DiscordApi:
         return posted
 
     async def find(self, channel: str, matches: Callable[[Json], bool]) -> str | None:
-        """The newest of the last messages in a channel that matches."""
+        """The newest of our own among the last messages in a channel that matches."""
         for message in await self.repeatable(routes.newest(channel)):
-            if matches(message):
+            if message["author"]["id"] == self._own_id and matches(message):
                 return str(message["id"])
         return None
 

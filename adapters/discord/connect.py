@@ -28,6 +28,7 @@ from bot.speaker import Speaker
 
 _AGAIN_SECONDS = 2.0
 _AT_MOST_SECONDS = 60.0
+_CANCEL_AGAIN_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +66,14 @@ async def discord_door(setup: DiscordSetup, inside: Inside) -> AsyncIterator[Cal
         finally:
             attending.cancel()
             await asyncio.gather(attending, return_exceptions=True)
-            connecting.cancel()
-            await asyncio.gather(connecting, return_exceptions=True)
+            await _ended(connecting)
+
+
+async def _ended(connecting: asyncio.Task[None]) -> None:
+    """Cancel it for good: discord.py swallows a cancellation while it connects anew."""
+    while not connecting.done():
+        connecting.cancel()
+        await asyncio.wait([connecting], timeout=_CANCEL_AGAIN_SECONDS)
 
 
 def point_at(api_url: str, gateway_url: str) -> None:
@@ -107,13 +114,13 @@ class _Line:
             except Exception as error:  # noqa: BLE001 - whatever answers there now, Discord may later
                 log.event("discord.connect_rejected", reason=f"{type(error).__name__}: {error}")
             finally:
-                self._api.speak_through(None)
+                self._api.speak_through(None, None)
                 await client.close()
             await asyncio.sleep(pause)
             pause = min(pause * 2, _AT_MOST_SECONDS)
 
     async def _listen(self, client: DiscordClient) -> None:
-        self._api.speak_through(client.http)
+        self._api.speak_through(client.http, client.user.id if client.user else None)
         # Discord may put a registration off for hours; what is registered works meanwhile.
         register = client.commands.register(self._setup.guild_ids, self._setup.kept)
         registering = asyncio.create_task(_logged(register))

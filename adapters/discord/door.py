@@ -95,7 +95,8 @@ class DiscordDoor:
 
     async def _take(self, interaction: Interaction, message: Message) -> None:
         """Received at once; what Discord brings late is carried out only if it is recent."""
-        self._interactions.open(message)
+        if not self._interactions.open(message):
+            return
         late = await self._late(interaction, message)
         if not await self._receive(message, late):
             self._interactions.close(message)

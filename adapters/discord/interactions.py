@@ -5,6 +5,7 @@ minutes (docs.discord.com: interactions/receiving-and-responding).
 """
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,9 @@ _EPHEMERAL = 64
 _MESSAGE, _DEFERRED_MESSAGE, _DEFERRED_UPDATE, _UPDATE = 4, 5, 6, 7
 
 
+_Callback = Mapping[str, Any]
+
+
 @dataclass
 class _Opened:
     """An interaction that this process received and has not answered yet."""
@@ -42,10 +46,16 @@ class Interactions:
         self._api = api
         self._open: dict[str, _Opened] = {}
 
-    def open(self, message: Message) -> None:
-        """The clock runs: where the answer takes long, a sign that it will come is given."""
+    def open(self, message: Message) -> bool:
+        """The clock runs: where the answer takes long, a sign that it will come is given.
+
+        False where it runs already: the same interaction was delivered again.
+        """
+        if _id(message) in self._open:
+            return False
         opened = self._open[_id(message)] = _Opened()
         opened.deferring = asyncio.create_task(self._defer_later(message))
+        return True
 
     def close(self, message: Message) -> None:
         """It is answered, or another process answers it."""
@@ -66,7 +76,7 @@ class Interactions:
         async with opened.lock:
             if opened.acknowledged:
                 return True
-            deferred = {"type": _DEFERRED_MESSAGE, "data": {"flags": _EPHEMERAL}}
+            deferred: _Callback = {"type": _DEFERRED_MESSAGE, "data": {"flags": _EPHEMERAL}}
             if message.reply_to["origin"] == Origin.CHOICE:
                 deferred = {"type": _DEFERRED_UPDATE}
             try:
@@ -92,10 +102,10 @@ class Interactions:
         opened = self._opened(message)
         async with opened.lock:
             if not opened.acknowledged:
+                private = {"type": _MESSAGE, "data": {**shown.body, "flags": _EPHEMERAL}}
+                first = {"type": _UPDATE, "data": shown.body}
                 choice = message.reply_to["origin"] == Origin.CHOICE
-                data = shown.body if choice else {**shown.body, "flags": _EPHEMERAL}
-                first = {"type": _UPDATE if choice else _MESSAGE, "data": data}
-                took = await self._took(message, first, shown)
+                took = await self._took(message, first if choice else private, private, shown)
                 opened.acknowledged = True
                 if took:
                     return
@@ -110,25 +120,33 @@ class Interactions:
         async with opened.lock:
             if opened.acknowledged or message.reply_to["origin"] == Origin.CHOICE:
                 return False
-            kind = _UPDATE if message.reply_to.get("choice") else _MESSAGE
-            took = await self._took(message, {"type": kind, "data": shown.body}, shown)
+            beside = {"type": _MESSAGE, "data": shown.body}
+            first = {"type": _UPDATE, "data": shown.body}
+            choice = message.reply_to.get("choice")
+            took = await self._took(message, first if choice else beside, beside, shown)
             opened.acknowledged = True
             # Discord may have taken it before it reported a fault and was asked once more.
             return took or await self.answered_openly(message) is True
 
-    async def _took(self, message: Message, first: dict[str, Any], shown: Shown) -> bool:
-        """Whether this became the first answer; False where it had one."""
+    async def _took(
+        self, message: Message, first: _Callback, otherwise: _Callback, shown: Shown
+    ) -> bool:
+        """Whether this became the first answer, or the other where the message is gone.
+
+        False where there was a first answer already.
+        """
         try:
-            await self._first(message, first, shown)
+            try:
+                await self._first(message, first, shown)
+            except PostGoneError:
+                await self._first(message, otherwise, shown)
         except RefusedError as refused:
             if refused.code != ALREADY_ACKNOWLEDGED:
                 raise
             return False
         return True
 
-    async def _first(
-        self, message: Message, first: dict[str, Any], shown: Shown | None = None
-    ) -> None:
+    async def _first(self, message: Message, first: _Callback, shown: Shown | None = None) -> None:
         route = routes.callback(_id(message), message.reply_to["token"])
         await self._api.interaction(route, first, shown.attachment if shown else None)
 

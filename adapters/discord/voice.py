@@ -5,6 +5,7 @@ can be private within a channel, so a mention is answered in a direct message.
 """
 
 import hashlib
+from collections import deque
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -15,7 +16,7 @@ from adapters.discord.inbound import Origin, channel_of, is_direct
 from adapters.discord.interactions import Interactions
 from adapters.discord.shown import Shown, answer, said
 from bot import replies
-from bot.board import PostRefusedError
+from bot.board import PostGoneError, PostRefusedError
 from bot.conversation import Conversation, Message
 from bot.outcome import Answer, Word
 from bot.patience import patiently
@@ -23,6 +24,7 @@ from bot.run import Change
 from bot.speaker import Heard
 from bot.words import who
 
+_POSTS_KNOWN = 1000
 _ON_THE_CARD_ANYWAY = frozenset({Word.STARTED, Word.AMBIGUOUS})
 """What is answered beside a mention: a card says it too, or only there can be chosen."""
 
@@ -35,6 +37,7 @@ class DiscordVoice:
     def __init__(self, api: DiscordApi, interactions: Interactions) -> None:
         self._api = api
         self._interactions = interactions
+        self._posts: deque[str] = deque(maxlen=_POSTS_KNOWN)
 
     # --- beside the card -------------------------------------------------------------------
 
@@ -84,20 +87,26 @@ class DiscordVoice:
 
         async def post() -> None:
             with certain():
-                await self._api.post(channel, body, shown.attachment)
+                posted = await self._api.post(channel, body, shown.attachment)
+            self._posts.append(str(posted["id"]))
 
-        is_there = partial(self._is_there, channel, shown, reference)
+        is_there = partial(self._is_there, message, channel, shown, reference)
         await patiently(post, is_there, unsure=again)
 
-    async def _is_there(self, channel: str, shown: Shown, reference: str | None) -> bool:
+    async def _is_there(
+        self, message: Message, channel: str, shown: Shown, reference: str | None
+    ) -> bool:
         """Whether the answer stands there already; taken for false where nobody can look.
 
-        The nonce still keeps it from standing there twice.
+        The nonce still keeps it from standing there twice. The same words may have been said
+        before this was asked, or by this process to somebody else.
         """
+        asked = int((message.delivery or "").rpartition(":")[2])
 
         def same(found: Mapping[str, Any]) -> bool:
             to = (found.get("message_reference") or {}).get("message_id")
-            return found["content"] == shown.content and to == reference
+            later = int(found["id"]) > asked and found["id"] not in self._posts
+            return later and found["content"] == shown.content and to == reference
 
         try:
             return await self._api.find(channel, same) is not None
@@ -129,7 +138,7 @@ class DiscordVoice:
         if self._usable(message, age_seconds):
             try:
                 await patiently(partial(self._interactions.answer, message, shown))
-            except PostRefusedError:
+            except (PostGoneError, PostRefusedError):
                 pass  # its time is over; there is another way
             else:
                 return "interaction"

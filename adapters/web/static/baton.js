@@ -7,6 +7,7 @@ const about = byId("live") ? byId("live").dataset.live : null;
 // --- changing only what differs: focus, selection, scrolling and open parts stay ---------------
 
 const isElement = (node) => node.nodeType === Node.ELEMENT_NODE;
+const bornAt = new WeakMap();
 
 function patch(old, newer) {
   if (!isElement(old)) {
@@ -41,6 +42,7 @@ function patchWithin(old, newer) {
       place = next;
     } else {
       old.insertBefore(wanted, place);
+      if (isElement(wanted)) bornAt.set(wanted, performance.now());
     }
   }
   while (place) place = place.open ? place.nextSibling : dropped(place);
@@ -60,19 +62,25 @@ let toldAt = 0;
 function show(newer) {
   const focused = document.activeElement;
   const before = byId("state") && byId("state").textContent;
-  for (const id of ["live", "asking"]) if (byId(id) && newer.getElementById(id)) patch(byId(id), newer.getElementById(id));
+  for (const id of ["live", "asking"]) {
+    const [old, wanted] = [byId(id), newer.getElementById(id)];
+    if (old && wanted) patch(old, wanted);
+  }
   document.title = newer.title;
   if (focused !== document.body && !focused.isConnected) (byId("answer") || byId("main")).focus();
   const state = byId("state") && byId("state").textContent;
   if (state !== before) byId("spoken").textContent = state;
   // What went well is seen in the run itself by then, and would soon be out of date.
-  if (performance.now() - toldAt > PRAISE_MILLISECONDS) document.querySelector("#told .good")?.remove();
+  if (performance.now() - toldAt > PRAISE_MILLISECONDS) {
+    document.querySelector("#told .good")?.remove();
+  }
   readLog();
 }
 
 function tell(text, kind) {
   const box = document.createElement("p");
-  Object.assign(box, { id: "answer", className: `answer ${kind}`, tabIndex: -1, textContent: text });
+  Object.assign(box, { id: "answer", className: `answer ${kind}`, tabIndex: -1 });
+  box.textContent = text;
   box.setAttribute("role", "alert");
   byId("told").replaceChildren(box);
   toldAt = performance.now();
@@ -176,10 +184,16 @@ addEventListener("submit", (event) => {
   const form = event.target, dialog = byId(form.dataset.opens);
   if (!dialog && !("liveForm" in form.dataset)) return;
   event.preventDefault();
-  if (dialog) dialog.showModal(); else send(form);
+  if (dialog) dialog.showModal(); else if (!isTooNew(form)) send(form);
 });
 
-const sending = new WeakSet();
+// A click on what came this moment, such as the second of two, was meant for what was there before.
+function isTooNew(element) {
+  const born = element && bornAt.get(element);
+  return element && (performance.now() - born < NEW_MILLISECONDS || isTooNew(element.parentElement));
+}
+
+const sending = new WeakSet(), NEW_MILLISECONDS = 500;
 
 async function send(form) {
   if (sending.has(form)) return;
@@ -189,9 +203,8 @@ async function send(form) {
   try {
     await answered(form, await fetch(form.action, { method: "POST", headers: HTML, body }));
   } catch {
-    // The same delivery goes out again: it has its effect once.
     form.closest("dialog")?.close();
-    tell("Baton did not answer, so that it may be done or not. Try again: it is done once.", "bad");
+    tell("Baton did not answer, so that it may be done or not. Look, then try again.", "bad");
   }
   sending.delete(form);
   form.removeAttribute("aria-busy");
@@ -203,7 +216,8 @@ async function answered(form, answer) {
   form.closest("dialog")?.close();
   if (answer.redirected) return location.assign(answer.url);
   const box = page.querySelector("[role=alert]");
-  tell(box ? box.textContent : `Baton answered with status ${answer.status}.`, box?.classList.contains("good") ? "good" : "bad");
+  const text = box ? box.textContent : `Baton answered with status ${answer.status}.`;
+  tell(text, box?.classList.contains("good") ? "good" : "bad");
   const next = page.getElementById("delivery");
   if (next && byId("delivery")) byId("delivery").value = next.value;
   if (about !== "runs" && page.getElementById("live")) show(page); else refreshSoon();
@@ -217,8 +231,8 @@ addEventListener("click", (event) => {
 // --- beginning ---------------------------------------------------------------------------------
 
 if (about) {
-  if (navigator.locks) navigator.locks.request("baton", () => { listen(); return new Promise(() => {}); });
-  else listen();
+  const forever = () => { listen(); return new Promise(() => {}); };
+  if (navigator.locks) navigator.locks.request("baton", forever); else listen();
   document.addEventListener("visibilitychange", () => { if (!document.hidden) refreshSoon(); });
   setInterval(() => { if (!document.hidden) refreshSoon(); }, STEADY_MILLISECONDS);
 }
