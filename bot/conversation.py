@@ -1,7 +1,7 @@
 """Who said what, where and through which door."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -109,6 +109,7 @@ class Message:
     `delivery` is the platform's id of this delivery, made unique by platform and tenant or
     actor; None where nothing can be repeated. `seen_epoch` is the epoch that a button, a picker
     or a flag showed. `addressed` is False where plain talk may be meant for others.
+    `words` are what follows the verb, where it came as words of its own and not as a line.
     `worker` is set when the caller will itself work on the run that it claims. `reply_to` says
     where the answer goes, in words that only the adapter understands.
     """
@@ -122,6 +123,7 @@ class Message:
     addressed: bool = True
     worker: str | None = None
     reply_to: Mapping[str, str] = field(default_factory=dict)
+    words: Sequence[str] | None = None
 
     @property
     def verb(self) -> str:
@@ -174,5 +176,6 @@ class Invocation:
     @property
     def fingerprint(self) -> str:
         """Tells a repeated delivery from another command under the same key."""
-        said = f"{self.message.author.actor}\0{self.verb}\0{self.rest}"
+        rest = self.rest if self.message.words is None else "\0".join(self.message.words)
+        said = f"{self.message.author.actor}\0{self.verb}\0{rest}"
         return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()

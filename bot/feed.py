@@ -1,8 +1,8 @@
 """Tells of every change of every run to whoever listens, whichever process made it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -21,31 +21,47 @@ class _Seen:
     live: Mapping[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What changed since then: runs, and whether there was anything else."""
+
+    seen: _Seen
+    runs: Sequence[Run]
+    other: bool
+
+
 @dataclass(slots=True, eq=False)
 class Listener:
-    """Who listens. Whoever is slow misses states in between, never the last one."""
+    """Who listens. Whoever is slow misses states in between, never the last one.
 
+    `suspect` is set where something changed that is no run: perhaps what lets them listen.
+    """
+
+    suspect: bool = False
+    _closed: bool = False
     _waiting: dict[str, Run] = field(default_factory=dict)
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def tell(self, run: Run) -> None:
-        """This is how the run is now."""
-        self._waiting[run.id] = run
+    def tell(self, runs: Iterable[Run]) -> None:
+        """This is how these runs are now."""
+        self._waiting.update((run.id, run) for run in runs)
         self._arrived.set()
 
-    async def runs(self, pause_seconds: float) -> AsyncIterator[Run | None]:
-        """Runs as they change; None after each pause in which nothing did."""
-        while True:
-            try:
+    def close(self) -> None:
+        """There is nothing more to be told."""
+        self._closed = True
+        self._arrived.set()
+
+    async def changes(self, pause_seconds: float) -> AsyncIterator[Sequence[Run]]:
+        """Runs as they change; none after each pause in which nothing did."""
+        while not self._closed:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(pause_seconds):
                     await self._arrived.wait()
-            except TimeoutError:
-                yield None
-                continue
-            waiting, self._waiting = self._waiting, {}
+            runs, self._waiting = list(self._waiting.values()), {}
             self._arrived.clear()
-            for run in waiting.values():
-                yield run
+            if not self._closed:
+                yield runs
 
 
 class RunFeed:
@@ -54,12 +70,15 @@ class RunFeed:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._listeners: set[Listener] = set()
+        self._closed = False
 
     @contextmanager
     def listening(self) -> Iterator[Listener]:
         """Hear of everything that changes inside of this."""
         listener = Listener()
         self._listeners.add(listener)
+        if self._closed:
+            listener.close()
         try:
             yield listener
         finally:
@@ -69,6 +88,12 @@ class RunFeed:
     def audience(self) -> int:
         """How many listen."""
         return len(self._listeners)
+
+    def close(self) -> None:
+        """Let everybody go, and whoever still comes."""
+        self._closed = True
+        for listener in self._listeners:
+            listener.close()
 
     async def keep(self) -> None:
         """Tell of changes until cancelled."""
@@ -83,25 +108,25 @@ class RunFeed:
 
     async def _look(self, seen: _Seen | None) -> _Seen | None:
         try:
-            now, changed = await self._store.read(partial(_changes, seen=seen))
+            news = await self._store.read(partial(_changes, seen=seen))
         except DatabaseUnavailableError as error:
             log.event("feed.look_rejected", reason=str(error))
             return seen
-        for run in changed:
-            for listener in self._listeners:
-                listener.tell(run)
-        return now
+        for listener in self._listeners:
+            listener.suspect |= news.other
+            if news.runs or news.other:
+                listener.tell(news.runs)
+        return news.seen
 
 
-def _changes(tx: Transaction, seen: _Seen | None) -> tuple[_Seen, Sequence[Run]]:
+def _changes(tx: Transaction, seen: _Seen | None) -> _News:
     live = tx.watching.live()
     if seen is None:
-        return _Seen(tx.watching.last_event(), live), ()
+        return _News(_Seen(tx.watching.last_event(), live), (), other=False)
     events = tx.watching.events_since(seen.event)
     changed = {run_id: None for _, run_id in events if run_id is not None}
-    changed |= {
-        run_id: None for run_id, version in live.items() if seen.live.get(run_id) != version
-    }
+    changed |= {one: None for one, version in live.items() if seen.live.get(one) != version}
     changed |= {one: None for one in seen.live if one not in live}
     found = [run for run_id in changed if (run := tx.runs.get(run_id)) is not None]
-    return _Seen(max((number for number, _ in events), default=seen.event), live), found
+    last = max((number for number, _ in events), default=seen.event)
+    return _News(_Seen(last, live), found, other=any(run_id is None for _, run_id in events))

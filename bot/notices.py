@@ -158,9 +158,9 @@ def token_line(name: str, role: str, made: str, used: str) -> str:
     return f"{name}  {role}  made {made}, {used}"
 
 
-def not_admin() -> str:
+def no_token_rights(needed: str) -> str:
     """The local command line may not do this here (access.local)."""
-    return "Only admins may make or revoke tokens, and access.local gives less. Nothing changed."
+    return f"That needs the role {needed}, and access.local gives less. Nothing changed."
 
 
 # --- Slack -----------------------------------------------------------------------------------

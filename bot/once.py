@@ -3,11 +3,10 @@
 import argparse
 import asyncio
 import json
-import shlex
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +42,7 @@ def _message(options: argparse.Namespace, worker: str | None) -> Message:
     delivery = getattr(options, "delivery", None)
     return Message(
         text=_text(options),
+        words=_words(options),
         conversation=Conversation(actor),
         author=Author(actor),
         door=Door.CLI,
@@ -55,8 +55,12 @@ def _message(options: argparse.Namespace, worker: str | None) -> Message:
 def _text(options: argparse.Namespace) -> str:
     words = getattr(options, "words", [])
     said = [words] if isinstance(words, str) else list(words)
-    rest = shlex.join(said) if options.verb == "run" else " ".join(said)
-    return f"{options.verb} {rest}"
+    return f"{options.verb} {' '.join(said)}"
+
+
+def _words(options: argparse.Namespace) -> Sequence[str] | None:
+    """What a shell has split already is not split again."""
+    return list(options.words) if options.verb == "run" else None
 
 
 async def _ask(installation: Installation, message: Message) -> Answer:

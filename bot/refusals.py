@@ -42,3 +42,8 @@ def opens_nothing() -> str:
 def too_many_sign_ins() -> str:
     """Somebody tries one token after another."""
     return "Too many failed attempts from your address. Wait a minute, then try again."
+
+
+def signed_out() -> str:
+    """A session has come to its end."""
+    return "You are signed out. Nothing changed; sign in again."

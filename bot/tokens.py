@@ -20,15 +20,21 @@ _FAILED, _USAGE, _NOT_FOUND, _DENIED = 1, 2, 3, 4
 def token(options: argparse.Namespace) -> int:
     """Carry out one action about tokens; returns the exit code."""
     installation = bootstrap.install(options.config)
+    author = Author(f"cli:{bootstrap.login_name()}")
+    needed = Role.VIEWER if options.action == "list" else Role.ADMIN
+    if installation.conductor.policy.role_of(author, Door.CLI) < needed:
+        asyncio.run(installation.inline_store().write(partial(_denied, action=options.action)))
+        print(notices.no_token_rights(needed.word))
+        return _DENIED
     if options.action == "list":
         return _list(installation)
-    author = Author(f"cli:{bootstrap.login_name()}")
-    if installation.conductor.policy.role_of(author, Door.CLI) < Role.ADMIN:
-        print(notices.not_admin())
-        return _DENIED
     if options.action == "create":
         return _create(installation, options.name, Role[options.role.upper()])
     return _revoke(installation, options.name)
+
+
+def _denied(tx: Transaction, action: str) -> None:
+    tx.audit.refused(_event(tx, f"token-{action}", "denied", ""))
 
 
 def _create(installation: Installation, name: str, role: Role) -> int:

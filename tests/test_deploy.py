@@ -14,7 +14,7 @@ from hatchling.build import build_wheel
 
 from adapters.web import health
 from bot import config
-from bot.bootstrap.web import _refuse_open
+from bot.bootstrap.pages import _refuse_open
 from bot.cli import _parser
 from bot.config import RunnerSettings, ServerSettings, Settings
 

@@ -1,14 +1,13 @@
 """The API: the same commands as everywhere, for scripts that have a token."""
 
-import shlex
-from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from fastapi.security import HTTPBearer
-from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from adapters.web import streams
 from adapters.web.guard import Caller
 from adapters.web.house import WebHouse
 from adapters.web.logs import LogPart, log_part
@@ -24,12 +23,11 @@ from adapters.web.schema import (
 from bot import refusals
 from bot.conversation import Conversation, Door, Message
 from bot.outcome import HTTP_STATUSES, Answer, Word, run_json
-from bot.run import Run, RunStatus
+from bot.run import RunStatus
 from bot.watching import Wanted
 
 MOST_LISTED = 100
 _LISTED = 50
-_BEAT_SECONDS = 15.0
 _LONGEST_KEY = 200
 _OK = 200
 
@@ -85,18 +83,18 @@ House = Annotated[WebHouse, Depends(_house)]
 router = APIRouter(prefix="/api", dependencies=[Depends(_bearer)], tags=["runs"])
 
 
-async def _ask(
-    house: WebHouse, caller: Caller, text: str, key: str | None = None, epoch: int | None = None
-) -> Answer:
+def _message(caller: Caller, text: str, key: str | None = None) -> Message:
     actor = f"{Door.API}:{caller.name}"
-    message = Message(
+    return Message(
         text=text,
         conversation=Conversation(actor),
         author=caller.author(Door.API),
         door=Door.API,
         delivery=f"{actor}:{key}" if key else None,
-        seen_epoch=epoch,
     )
+
+
+async def _ask(house: WebHouse, message: Message) -> Answer:
     answer = await house.dispatcher.handle(message)
     assert answer is not None  # noqa: S101 - a verb is never plain talk
     return answer
@@ -110,15 +108,15 @@ def _told(answer: Answer) -> JSONResponse:
 
 async def _shown(house: WebHouse, caller: Caller, verb: str, run: str) -> Answer:
     """The answer to a look. Raises RefusedError where there is nothing to be shown."""
-    answer = await _ask(house, caller, f"{verb} {named(run)}")
+    answer = await _ask(house, _message(caller, f"{verb} {named(run)}"))
     if answer.word is not Word.SHOWN:
         raise RefusedError(problem(answer))
     return answer
 
 
 def named(run: str) -> str:
-    """One word, whatever stands in the path."""
-    return "".join(run.split()) or "?"
+    """One word that can be seen, whatever stands in the path: without one, any run would do."""
+    return "".join(letter for letter in run if letter.isprintable() and not letter.isspace()) or "?"
 
 
 # --- looking ---------------------------------------------------------------------------------
@@ -188,23 +186,25 @@ def part_response(part: LogPart) -> PlainTextResponse:
     return PlainTextResponse(part.text, headers={"Log-Next-Offset": str(part.following)})
 
 
-@router.get("/events", response_class=EventSourceResponse, responses=told(401, 422, 429))
-async def stream_events(house: House, _caller: Asking) -> AsyncIterator[ServerSentEvent]:
-    """Every change of every run, as events named `run` whose data is the run; none is replayed."""
-    async for event in events(house):
-        yield event
+@router.get(
+    "/events",
+    response_class=StreamingResponse,
+    responses={
+        200: {"content": {streams.MEDIA_TYPE: {"schema": {"type": "string"}}}},
+        **told(401, 422, 429),
+    },
+)
+async def stream_events(request: Request, house: House, _caller: Asking) -> StreamingResponse:
+    """Every change of every run, as events named `run` whose data is the run; none is replayed.
 
+    The stream ends when the token is revoked.
+    """
 
-async def events(house: WebHouse) -> AsyncIterator[ServerSentEvent]:
-    """What changes, until the client goes; a comment now and again keeps the connection open."""
-    with house.feed.listening() as listener:
-        yield ServerSentEvent(comment="listening", retry=2000)
-        async for run in listener.runs(_BEAT_SECONDS):
-            yield _event(run) if run is not None else ServerSentEvent(comment="still here")
+    async def still() -> bool:
+        header = request.headers.get("Authorization")
+        return await request.app.state.guard.of_header(header) is not None
 
-
-def _event(run: Run) -> ServerSentEvent:
-    return ServerSentEvent(event="run", id=f"{run.id}.{run.version}", data=run_json(run))
+    return streams.stream(house, still)
 
 
 # --- changing --------------------------------------------------------------------------------
@@ -220,11 +220,11 @@ async def start_run(
     house: House, caller: Asking, wanted: StartModel, key: Key = None
 ) -> JSONResponse:
     """Start a run of a workflow."""
-    arguments = dict(wanted.arguments)
-    if wanted.branch is not None:
-        arguments["branch"] = wanted.branch
-    said = [wanted.workflow, *(f"{name}={value}" for name, value in arguments.items())]
-    return _told(await _ask(house, caller, f"run {shlex.join(said)}", key))
+    branch = [f"branch={wanted.branch}"] if wanted.branch is not None else []
+    arguments = sorted(f"{name}={value}" for name, value in wanted.arguments.items())
+    asked = _message(caller, f"run {wanted.workflow}", key)
+    words = (wanted.workflow, *branch, *arguments)
+    return _told(await _ask(house, replace(asked, words=words)))
 
 
 @router.post("/runs/{run}/resume", **_CHANGE)
@@ -232,8 +232,8 @@ async def resume_run(
     house: House, caller: Asking, run: RunPath, claim: ClaimModel | None = None, key: Key = None
 ) -> JSONResponse:
     """Go on with a run, or pass its gate."""
-    epoch = claim.epoch if claim else None
-    return _told(await _ask(house, caller, f"resume {named(run)}", key, epoch))
+    asked = _message(caller, f"resume {named(run)}", key)
+    return _told(await _ask(house, replace(asked, seen_epoch=claim.epoch if claim else None)))
 
 
 @router.post("/runs/{run}/cancel", **_CHANGE)
@@ -241,5 +241,5 @@ async def cancel_run(
     house: House, caller: Asking, run: RunPath, claim: ClaimModel | None = None, key: Key = None
 ) -> JSONResponse:
     """End a run for good, or decline its gate."""
-    epoch = claim.epoch if claim else None
-    return _told(await _ask(house, caller, f"cancel {named(run)}", key, epoch))
+    asked = _message(caller, f"cancel {named(run)}", key)
+    return _told(await _ask(house, replace(asked, seen_epoch=claim.epoch if claim else None)))

@@ -1,6 +1,7 @@
 """The one ASGI application: pages, API, health, and whatever a platform mounts beside them."""
 
 from collections.abc import Sequence
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,7 +18,7 @@ from adapters.web.guard import Guard
 from adapters.web.house import WebHouse
 from adapters.web.problems import refusal
 from adapters.web.schema import ProblemModel
-from adapters.web.shield import LARGEST_BODY, BodyTooLargeError, Shield
+from adapters.web.shield import LARGEST_BODY, Shield
 from adapters.web.visit import told
 from bot import log, refusals, replies
 from bot.dispatcher import explained
@@ -43,6 +44,7 @@ def application(
         docs_url=None,
         redoc_url=None,
         separate_input_output_schemas=False,
+        redirect_slashes=False,
     )
     app.state.house, app.state.guard = house, guard
     app.include_router(api.router)
@@ -96,20 +98,18 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
-    found = _WORDS.get(error.status_code)
+    # The contract calls a body that cannot be read what it calls one that cannot be used.
+    status = 422 if error.status_code == HTTPStatus.BAD_REQUEST else error.status_code
+    found = _WORDS.get(status)
     word, reply = found or (Word.INVALID, refusals.bad_request("request", str(error.detail)))
-    headers = dict(error.headers or {})
-    return told(request, refusal(word, reply, error.status_code, headers))
+    return told(request, refusal(word, reply, status, dict(error.headers or {})))
 
 
 _WORDS = {
     404: (Word.NOT_FOUND, "There is nothing at this address."),
+    413: (Word.INVALID, refusals.body_too_large(LARGEST_BODY)),
     405: (Word.INVALID, "This address does not take that method. Nothing changed."),
 }
-
-
-async def _too_large(request: Request, _error: Exception) -> Response:
-    return told(request, refusal(Word.INVALID, refusals.body_too_large(LARGEST_BODY), 413))
 
 
 async def _unavailable(request: Request, error: Exception) -> Response:
@@ -126,7 +126,6 @@ _EXPLAINED = {
     RefusedError: _refused,
     RequestValidationError: _invalid,
     HTTPException: _http,
-    BodyTooLargeError: _too_large,
     DatabaseUnavailableError: _unavailable,
     Exception: _broken,
 }

@@ -1,17 +1,19 @@
 """Who is asking: a token, or a browser that signed in with one."""
 
+import asyncio
 import hashlib
 import hmac
 import secrets
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from bot.access import Role, granted
 from bot.conversation import Author
 from bot.keys import SESSION_SECONDS, Session, digest, new_secret
-from bot.ports import Store, Transaction
+from bot.ports import DatabaseUnavailableError, Store, Transaction
 
 COOKIE = "baton_session"
 _BEARER = "bearer "
@@ -63,6 +65,7 @@ class Guard:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._tickets: dict[str, Session] = {}
+        self._noting: set[asyncio.Task[None]] = set()
         self.failures = Failures()
 
     def ticket(self, name: str, role: Role) -> str:
@@ -83,8 +86,19 @@ class Guard:
         if token is None:
             return None
         if (token.last_used_at or 0) < time.time() - _USED_SECONDS:
-            await self._store.write(lambda tx: tx.keys.used(digested))
+            self._note_use(digested)
         return Caller(token.name, token.role)
+
+    def _note_use(self, digested: str) -> None:
+        """A look does not wait for this."""
+
+        async def note() -> None:
+            with suppress(DatabaseUnavailableError):
+                await self._store.write(lambda tx: tx.keys.used(digested))
+
+        noting = asyncio.create_task(note())
+        self._noting.add(noting)
+        noting.add_done_callback(self._noting.discard)
 
     async def of_cookie(self, secret: str | None) -> Caller | None:
         """Who signed in with this cookie; None where nobody is."""

@@ -1,13 +1,17 @@
 """Parts of a run's output, as plain text."""
 
 import asyncio
+import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from bot.commands.looking import plain
 
 _MOST_BYTES = 256 * 1024
+_MOST_AT_FIRST = 64 * 1024
 _LONGEST_LINE = 4000
+_QUIET_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +28,20 @@ async def log_part(path: Path, offset: int) -> LogPart:
 
 
 async def log_end(path: Path) -> LogPart:
-    """The last part of a log."""
-    size = await asyncio.to_thread(_size, path)
-    return await log_part(path, max(0, size - _MOST_BYTES // 4))
+    """The last part of a log, from the beginning of a line on."""
+    return await asyncio.to_thread(_read_end, path)
 
 
-def _size(path: Path) -> int:
+def _read_end(path: Path) -> LogPart:
     try:
-        return path.stat().st_size
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _MOST_AT_FIRST))
+            if file.tell():
+                file.readline(_MOST_BYTES)
+            start = file.tell()
     except OSError:
-        return 0
+        return LogPart("", 0)
+    return _read(path, start)
 
 
 def _read(path: Path, offset: int) -> LogPart:
@@ -41,10 +49,12 @@ def _read(path: Path, offset: int) -> LogPart:
         with path.open("rb") as file:
             file.seek(offset)
             found = file.read(_MOST_BYTES)
+            quiet = time.time() - os.fstat(file.fileno()).st_mtime > _QUIET_SECONDS
     except OSError:
         return LogPart("", offset)
-    if len(found) < _MOST_BYTES or b"\n" in found:
-        found = found[: found.rfind(b"\n") + 1]
+    if b"\n" in found or (len(found) < _MOST_BYTES and not quiet):
+        # The last line may be under way; it is, unless nothing has been written for a while.
+        found = found if quiet and len(found) < _MOST_BYTES else found[: found.rfind(b"\n") + 1]
     lines = found.decode("utf-8", "replace").splitlines()
     text = "".join(f"{plain(line)[:_LONGEST_LINE]}\n" for line in lines)
     return LogPart(text, offset + len(found))

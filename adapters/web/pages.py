@@ -2,15 +2,18 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Query
-from fastapi.responses import PlainTextResponse, RedirectResponse, Response
-from fastapi.sse import EventSourceResponse, ServerSentEvent
+from fastapi.responses import (
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
 from pydantic import BaseModel, Field
 
-from adapters.web import api, view
+from adapters.web import api, streams, view
 from adapters.web.logs import log_end, log_part
 from adapters.web.visit import Sending, Visit, Visiting
 from bot.commands.looking import plain
@@ -49,6 +52,21 @@ class Filters(BaseModel):
         )
 
 
+class Start(BaseModel):
+    """The form that starts a run."""
+
+    workflow: str = ""
+    arguments: str = ""
+    delivery: str = ""
+
+
+class Change(BaseModel):
+    """The form of a button."""
+
+    epoch: Annotated[int, Field(ge=0, le=2**31)] | None = None
+    delivery: str = ""
+
+
 # --- looking ---------------------------------------------------------------------------------
 
 
@@ -58,7 +76,9 @@ async def show_runs(visit: Visiting, filters: Annotated[Filters, Query()]) -> Re
     return await _runs_page(visit, filters)
 
 
-async def _runs_page(visit: Visit, filters: Filters, answer: Answer | None = None) -> Response:
+async def _runs_page(
+    visit: Visit, filters: Filters, answer: Answer | None = None, typed: Start | None = None
+) -> Response:
     return visit.page(
         "runs.html",
         HTTP_STATUSES[answer.word] if answer else 200,
@@ -66,6 +86,7 @@ async def _runs_page(visit: Visit, filters: Filters, answer: Answer | None = Non
         filters=filters,
         workflows=visit.house.workflows,
         answer=answer,
+        typed=typed or Start(),
         delivery=secrets.token_hex(8),
     )
 
@@ -86,6 +107,7 @@ async def show_run(visit: Visiting, run_id: str) -> Response:
     if answer.word is not Word.SHOWN or answer.run_id is None:
         return visit.answered(answer)
     if answer.run_id != run_id:
+        # Named by the beginning of its id.
         return RedirectResponse(f"/runs/{answer.run_id}", 303)
     return await _run_page(visit, run_id)
 
@@ -122,29 +144,25 @@ async def show_log(
     return api.part_response(await log_part(visit.house.log_path(answer.run_id), offset))
 
 
-@router.get("/events", response_class=EventSourceResponse)
-async def stream_events(visit: Visiting) -> AsyncIterator[ServerSentEvent]:
-    """What changes, for the pages that are open."""
-    async for event in api.events(visit.house):
-        yield event
+@router.get("/events")
+async def stream_events(visit: Visiting) -> StreamingResponse:
+    """What changes, for the pages that are open; it ends with the session."""
+    return streams.stream(visit.house, visit.goes_on)
 
 
 # --- changing --------------------------------------------------------------------------------
 
 
-class Start(BaseModel):
-    """The form that starts a run."""
-
-    workflow: str = ""
-    arguments: str = ""
-    delivery: str = ""
+@router.get("/runs")
+async def loaded_again() -> Response:
+    """What a form answered is loaded again."""
+    return RedirectResponse("/", 303)
 
 
-class Change(BaseModel):
-    """The form of a button."""
-
-    epoch: Annotated[int, Field(ge=0, le=2**31)] | None = None
-    delivery: str = ""
+@router.get("/runs/{run_id}/resume")
+async def resumed_again(visit: Visiting, run_id: str) -> Response:
+    """The same for a resume."""
+    return await show_run(visit, run_id)
 
 
 @router.post("/runs")
@@ -152,7 +170,7 @@ async def start_run(visit: Sending, form: Annotated[Start, Form()]) -> Response:
     """Start a run, and go to its page."""
     answer = await visit.ask(f"run {form.workflow} {form.arguments}", form.delivery)
     if answer.word is not Word.STARTED:
-        return await _runs_page(visit, Filters(), answer)
+        return await _runs_page(visit, Filters(), answer, form)
     return RedirectResponse(f"/runs/{answer.run_id}", 303)
 
 
@@ -160,8 +178,10 @@ async def start_run(visit: Sending, form: Annotated[Start, Form()]) -> Response:
 async def ask_to_cancel(visit: Visiting, run_id: str) -> Response:
     """The question before a cancel, where there is no JavaScript to ask it."""
     run = await visit.house.store.read(lambda tx: tx.runs.get(run_id))
-    if run is None or run.final:
-        return RedirectResponse(f"/runs/{api.named(run_id)}", 303)
+    if run is None:
+        return await show_run(visit, run_id)
+    if run.final or not visit.may_change:
+        return RedirectResponse(f"/runs/{run.id}", 303)
     return visit.page("cancel.html", run=run, delivery=secrets.token_hex(8))
 
 

@@ -11,7 +11,7 @@ from bot.run import RunStatus
 _RUN = {
     "id": "k3x9mq2a",
     "workflow": "release",
-    "status": "running",
+    "status": "failed",
     "stopping": False,
     "stale": False,
     "epoch": 2,
@@ -22,7 +22,7 @@ _RUN = {
     "steps_done": 1,
     "steps_total": 4,
     "attempt": 1,
-    "error": None,
+    "error": "exit code 1",
 }
 _BY = {"actor": "slack:U1", "door": "slack-button", "at": "2026-01-31T09:30:00.250Z"}
 _EVENT = {
@@ -120,7 +120,7 @@ class ProblemModel(OutcomeModel):
 class RunsModel(BaseModel):
     """A page of runs; `next` continues behind them, null where they are the last."""
 
-    model_config = _example({"runs": [_RUN], "next": None})
+    model_config = _example({"runs": [_RUN], "next": "MHgxLjBwKzMwLWszeDltcTJh"})
 
     runs: list[RunModel]
     next: str | None
@@ -171,7 +171,7 @@ class ClaimModel(BaseModel):
 
     model_config = _example({"epoch": 2}, forbid=True)
 
-    epoch: Annotated[int, Field(ge=0, le=2**31)] | None = Field(
+    epoch: Annotated[int, Field(strict=True, ge=0, le=2**31)] | None = Field(
         default=None, description="only if the run is still at this epoch"
     )
 

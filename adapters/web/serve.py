@@ -37,14 +37,18 @@ def bound(host: str, port: int) -> socket.socket:
 
 
 @asynccontextmanager
-async def listening(app: ASGIApp, at: socket.socket) -> AsyncIterator[None]:
-    """The application is answered inside of this; open streams end with it."""
+async def listening(app: ASGIApp, at: socket.socket, *, proxied: bool) -> AsyncIterator[None]:
+    """The application is answered inside of this.
+
+    `proxied` where a proxy stands before it, and tells whose requests it passes on.
+    """
     config = uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
         lifespan="off",
         server_header=False,
+        proxy_headers=proxied,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     server = _Server(config)

@@ -4,12 +4,17 @@ Plain ASGI, so that a stream goes through as it comes.
 """
 
 from collections.abc import Collection, Mapping
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
+from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapters.web.problems import refusal
+from adapters.web.visit import told
 from bot import refusals
 from bot.outcome import Word
 
@@ -29,15 +34,18 @@ _POLICY = "; ".join(
 _HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 
 
-class BodyTooLargeError(Exception):
+class BodyTooLargeError(HTTPException):
     """More came than Baton reads."""
+
+    def __init__(self) -> None:
+        super().__init__(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
 
 class Shield:
@@ -58,11 +66,11 @@ class Shield:
         answered = self._answering(scope, send)
         refused = self._refused(scope["path"], Headers(scope=scope), scope["method"])
         if refused is not None:
-            await refused(scope, receive, answered)
+            await told(Request(scope), refused)(scope, receive, answered)
             return
         await self._app(scope, _measured(receive), answered)
 
-    def _refused(self, path: str, headers: Headers, method: str) -> ASGIApp | None:
+    def _refused(self, path: str, headers: Headers, method: str) -> JSONResponse | None:
         if path not in _ASKED_BY_ADDRESS and _name(headers.get("host", "")) not in self._hosts:
             return refusal(Word.DENIED, refusals.unknown_host(), 421)
         if method in _UNSAFE and _foreign(headers):
@@ -113,7 +121,10 @@ def _foreign(headers: Headers) -> bool:
 
     Scripts send no `Origin`, and need a token.
     """
-    origin = headers.get("origin")
+    origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
+    if origin == "null":
+        # Hidden by a browser; a modern one still tells that it is no other site.
+        return site != "same-origin"
     if origin is not None:
-        return urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
-    return headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}
+        return origin.partition("://")[2].lower() != headers.get("host", "").lower()
+    return site not in {"none", "same-origin"}

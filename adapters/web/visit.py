@@ -15,9 +15,12 @@ from adapters.web import view
 from adapters.web.api import House, RefusedError
 from adapters.web.guard import COOKIE, Caller, same
 from adapters.web.house import WebHouse
+from adapters.web.problems import refusal
+from adapters.web.streams import MEDIA_TYPE
 from bot import refusals
+from bot.access import Role
 from bot.conversation import Conversation, Door, Message
-from bot.outcome import HTTP_STATUSES, Answer
+from bot.outcome import HTTP_STATUSES, Answer, Word
 
 _LONGEST_DELIVERY = 64
 _TEMPLATES = Jinja2Templates(Path(__file__).with_name("templates"))
@@ -35,6 +38,15 @@ class Visit:
     def page(self, name: str, status: int = 200, **values: Any) -> Response:  # noqa: ANN401 - whatever the template shows
         """A page for this person."""
         return page(self.request, name, status, person=self.person, **values)
+
+    @property
+    def may_change(self) -> bool:
+        """Whether buttons are any use to this person."""
+        return self.person.role >= Role.OPERATOR
+
+    async def goes_on(self) -> bool:
+        """Whether this person is still signed in."""
+        return await _signed_in(self.request) is not None
 
     def answered(self, answer: Answer) -> Response:
         """A page that only tells what was answered."""
@@ -75,10 +87,17 @@ def told(request: Request, problem: JSONResponse) -> Response:
 
 async def _visit(request: Request, house: House) -> Visit:
     """Who is signed in. Raises RefusedError with the way to the sign-in page."""
+    caller = await _signed_in(request)
+    if caller is not None:
+        return Visit(request, house, caller)
+    if MEDIA_TYPE in request.headers.get("accept", ""):
+        raise RefusedError(refusal(Word.DENIED, refusals.signed_out(), 401))
+    raise RefusedError(RedirectResponse("/signin", 303))
+
+
+async def _signed_in(request: Request) -> Caller | None:
     caller: Caller | None = await request.app.state.guard.of_cookie(request.cookies.get(COOKIE))
-    if caller is None:
-        raise RefusedError(RedirectResponse("/signin", 303))
-    return Visit(request, house, caller)
+    return caller
 
 
 Visiting = Annotated[Visit, Depends(_visit)]

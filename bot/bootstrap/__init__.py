@@ -221,7 +221,7 @@ async def web(
 ) -> AsyncIterator[str | None]:
     """The web is answered inside of this; yields what to tell whoever started it."""
     # Imported here because a command that only looks or changes a row does not need it.
-    from bot.bootstrap.web import web as listening
+    from bot.bootstrap.pages import web as listening
 
     async with listening(installation, service, joined.mounted) as told:
         yield told

@@ -18,7 +18,8 @@ _READ_BYTES = 64 * 1024
 _LONGEST_LINE = 1000
 _UNLIMITED_DOORS = frozenset({Door.CLI, Door.API})
 _ESCAPES = re.compile(
-    r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|.)|[\x00-\x08\x0b-\x1f\x7f]"
+    r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|.)"
+    r"|\x9b[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 )
 
 

@@ -3,7 +3,7 @@
 import re
 import secrets
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bot import replies
@@ -42,7 +42,8 @@ class _RefusedError(Exception):
 def run(context: Context) -> Outcome:
     """Claim a worktree for a new run."""
     try:
-        wanted = _read(context.rest)
+        given = context.invocation.message.words
+        wanted = _read(_words(context.rest) if given is None else given)
         workflow = _workflow(context, wanted)
     except _RefusedError as refused:
         return Outcome(word=Word.INVALID, reply=refused.reply)
@@ -61,8 +62,7 @@ def run(context: Context) -> Outcome:
     return Outcome(word=Word.STARTED, reply=reply, run=claimed, by=claimed.changed)
 
 
-def _read(rest: str) -> Wanted:
-    words = _words(rest)
+def _read(words: Sequence[str]) -> Wanted:
     arguments: dict[str, str] = {}
     for word in words[1:]:
         key, equals, value = word.partition("=")

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from functools import partial
 from ipaddress import ip_address
 from socket import socket
@@ -49,9 +49,10 @@ async def web(
     following = asyncio.create_task(feed.keep())
     try:
         app = application(house, guard, [server.host], mounted)
-        async with listening(app, at):
+        async with listening(app, at, proxied=bool(server.public_url)):
             log.event("web.listen_completed", host=server.host, port=at.getsockname()[1])
-            yield _told(installation, guard, at)
+            with closing(feed):
+                yield _told(installation, guard, at)
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)

@@ -1,0 +1,196 @@
+"""A run's life as somebody at its page sees it, who never reloads."""
+
+from pathlib import Path
+
+import pytest
+from playwright.async_api import expect
+
+from tests.conftest import Person
+from tests.web.browsing.stage import Visitor
+from tests.web.house import Web
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def starts(visitor: Visitor, workflow: str, arguments: str = "") -> None:
+    """Start a run by the form."""
+    await visitor.opens()
+    await visitor.page.get_by_text("Start a run").click()
+    await visitor.page.get_by_label("Workflow").first.select_option(workflow)
+    await visitor.page.get_by_label("Arguments").fill(arguments)
+    await visitor.page.get_by_role("button", name="Start", exact=True).click()
+
+
+async def loads(visitor: Visitor) -> int:
+    """How often the page was loaded since it was marked, which no refresh in place undoes."""
+    marked: bool = await visitor.page.evaluate("window.marked === true")
+    await visitor.page.evaluate("window.marked = true")
+    return 0 if marked else 1
+
+
+async def test_a_run_is_started_and_watched_to_its_end(ana: Visitor, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    await starts(ana, "watched", f"first={first} second={second}")
+    run_id = await ana.shown_run()
+    await loads(ana)
+    await ana.sees("#state", "running step 1 of 2, build")
+    await ana.sees("#log", "building")
+    first.touch()
+    await ana.sees("#state", "running step 2 of 2, test")
+    await expect(ana.page.get_by_role("img", name="1 of 2 steps done")).to_be_visible()
+    await ana.sees("#log", "built\n── step 2 of 2, test ──\ntesting")
+    second.touch()
+    await ana.sees("#state", "completed, all 2 steps done")
+    await ana.sees("#log", "tested")
+    await expect(ana.page).to_have_title(f"completed: watched {run_id} · Baton")
+    await ana.misses("#actions")
+    assert await loads(ana) == 0
+
+
+async def test_what_cannot_be_started_keeps_what_was_typed(web: Web, ana: Visitor) -> None:
+    await starts(ana, "quick", "note='one two")
+    await ana.is_told("A quotation mark is left open. Nothing started.")
+    typed = ana.page.get_by_label("Arguments")
+    await expect(typed).to_have_value("note='one two")
+    await typed.fill("note='one two'")
+    await typed.press("Enter")
+    run_id = await ana.shown_run()
+    assert (await web.run(run_id)).arguments == {"note": "one two"}
+
+
+async def test_the_list_shows_runs_as_they_come_and_change(ana: Visitor, ben: Person) -> None:
+    await ana.opens(f"/?conversation=terminal:{ben.name}")
+    await ana.sees("#live", "There are no runs like that")
+    await loads(ana)
+    run_id = await ben.starts("/run gated branch=login")
+    row = f"#row-{run_id}"
+    await ana.sees(row, "waits at step 1 of 3, ask: Go?")
+    await ana.sees(row, "login")
+    newer = await ben.starts("/run failing")
+    await expect(ana.at(".run .badge")).to_have_text(["failed", "paused"])
+    await ben.says(f"/cancel {run_id}")
+    await expect(ana.at(".run .badge")).to_have_text(["failed", "cancelled"])
+    assert await loads(ana) == 0
+    await ana.page.get_by_role("navigation", name="State").get_by_text("failed").click()
+    await expect(ana.at(".run")).to_have_count(1)
+    await ana.sees(".run", newer)
+
+
+async def test_cancel_is_asked_about_and_then_done(web: Web, ana: Visitor, ben: Person) -> None:
+    run_id = await ben.starts("/run slow")
+    await ana.opens_run(run_id)
+    await ana.sees("#log", "waiting")
+    await ana.page.get_by_role("button", name=f"Cancel run slow {run_id}").click()
+    dialog = ana.page.get_by_role("dialog", name="Cancel this run?")
+    await expect(dialog).to_contain_text("It cannot be resumed.")
+    await dialog.get_by_role("button", name="Keep running").click()
+    await expect(dialog).to_be_hidden()
+    assert not (await web.run(run_id)).final
+    await ana.at("#cancel").click()
+    await dialog.get_by_role("button", name="Cancel run").click()
+    await ana.is_told(f"Cancelled slow {run_id}")
+    await ana.sees("#state", "cancelled, worktree free")
+    await ana.sees(".history", f"cancel by {ana.name} on the web page, running → cancelled")
+
+
+async def test_cancel_by_keyboard_alone(ana: Visitor, ben: Person) -> None:
+    run_id = await ben.starts("/run slow")
+    await ana.opens_run(run_id)
+    await ana.at("#cancel").focus()
+    for key in ("Enter", "Space"):
+        await ana.page.keyboard.press(key)
+        await ana.has_focus("#no")
+        await ana.page.keyboard.press("Escape")
+        await expect(ana.at("#sure")).to_be_hidden()
+        await ana.has_focus("#cancel")
+    await ana.page.keyboard.press("Enter")
+    await ana.page.keyboard.press("Tab")
+    await ana.has_focus("#yes")
+    await ana.page.keyboard.press("Enter")
+    await ana.sees("#state", "cancelled, worktree free")
+    await ana.has_focus("#answer")
+
+
+async def test_the_page_changes_behind_an_open_question(
+    ana: Visitor, ben: Person, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    run_id = await ben.starts(f"/run watched first={first} second={second}")
+    await ana.opens_run(run_id)
+    await ana.at("#cancel").click()
+    first.touch()
+    await ana.sees("#state", "running step 2 of 2, test")
+    second.touch()
+    await ana.sees("#state", "completed")
+    await ana.has_focus("#no")
+    await ana.at("#yes").click()
+    await ana.is_told("had already completed")
+    await ana.misses("#sure")
+
+
+async def test_resume_goes_on_at_the_failed_step(ana: Visitor, ben: Person) -> None:
+    run_id = await ben.starts("/run flaky")
+    await ben.sees_status(run_id, "failed")
+    await ana.opens_run(run_id)
+    await ana.sees("#state", "failed at step 2 of 3, two: exit code 1")
+    await ana.page.get_by_role("button", name=f"Resume run flaky {run_id}").click()
+    await ana.is_told("Resuming", "1 of 3 steps are kept")
+    await ana.sees("#state", "completed, all 3 steps done")
+    await ana.sees("#log", "attempt 2")
+    await ana.page.get_by_text("Every attempt").click()
+    await ana.sees("details li:nth-child(2)", "two, attempt 1: did not complete, exit code 1")
+
+
+async def test_a_gate_is_passed_and_the_next_one_declined(ana: Visitor, ben: Person) -> None:
+    run_id = await ben.starts("/run gated")
+    await ben.sees_status(run_id, "paused")
+    await ana.opens_run(run_id)
+    await ana.sees("#state", "Go?")
+    await ana.at("#resume").click()
+    await ana.is_told("Passed gate ask of")
+    await ana.sees("#state", "Sure?")
+    await ana.sees("#actions", "Cancel declines it")
+    await ana.at("#cancel").click()
+    await ana.page.get_by_role("button", name="Cancel run", exact=True).click()
+    await ana.sees("#state", "cancelled, worktree free")
+
+
+async def test_each_new_state_is_spoken(ana: Visitor, ben: Person) -> None:
+    run_id = await ben.starts("/run gated")
+    await ben.sees_status(run_id, "paused")
+    await ana.opens_run(run_id)
+    spoken = ana.at("#spoken[role=status]")
+    await expect(spoken).to_have_text("")
+    await ben.says(f"/resume {run_id}")
+    await expect(spoken).to_have_text("waits at step 2 of 3, ask again: Sure?")
+    await ben.says(f"/resume {run_id}")
+    await expect(spoken).to_have_text("completed, all 3 steps done")
+
+
+async def test_focus_selection_and_open_parts_outlast_a_change(ana: Visitor, ben: Person) -> None:
+    run_id = await ben.starts("/run flaky")
+    await ben.sees_status(run_id, "failed")
+    await ana.opens_run(run_id)
+    await ana.page.get_by_text("Every attempt").click()
+    await ana.at("#log").select_text()
+    await ana.at("#log").focus()
+    await ben.says(f"/resume {run_id}")
+    await ana.sees("#state", "completed")
+    await ana.has_focus("#log")
+    await expect(ana.at("details li").last).to_contain_text("three, attempt 1")
+    await expect(ana.at("details li").last).to_be_visible()
+    assert "step 1 of 3" in await ana.page.evaluate("getSelection().toString()")
+
+
+async def test_what_went_well_is_not_told_for_ever(ana: Visitor, ben: Person) -> None:
+    run_id = await ben.starts("/run gated")
+    await ben.sees_status(run_id, "paused")
+    await ana.page.clock.install()
+    await ana.opens_run(run_id)
+    await ana.at("#resume").click()
+    await ana.is_told("Passed gate")
+    await ana.sees("#state", "Sure?")
+    await ana.page.clock.fast_forward(6000)
+    await ben.says(f"/cancel {run_id}")
+    await ana.sees("#state", "cancelled")
+    await ana.misses("#answer")
