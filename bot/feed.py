@@ -71,6 +71,7 @@ class RunFeed:
         self._store = store
         self._listeners: set[Listener] = set()
         self._closed = False
+        self._seen: _Seen | None = None
 
     @contextmanager
     def listening(self) -> Iterator[Listener]:
@@ -95,28 +96,31 @@ class RunFeed:
         for listener in self._listeners:
             listener.close()
 
+    async def begin(self) -> None:
+        """Whatever changes from now on is told."""
+        await self._look()
+
     async def keep(self) -> None:
         """Tell of changes until cancelled."""
         watch = self._store.watch()
-        seen: _Seen | None = None
         try:
             while True:
-                seen = await self._look(seen)
+                await self._look()
                 await watch.changed(_RECHECK_SECONDS)
         finally:
             watch.close()
 
-    async def _look(self, seen: _Seen | None) -> _Seen | None:
+    async def _look(self) -> None:
         try:
-            news = await self._store.read(partial(_changes, seen=seen))
+            news = await self._store.read(partial(_changes, seen=self._seen))
         except DatabaseUnavailableError as error:
             log.event("feed.look_rejected", reason=str(error))
-            return seen
+            return
+        self._seen = news.seen
         for listener in self._listeners:
             listener.suspect |= news.other
             if news.runs or news.other:
                 listener.tell(news.runs)
-        return news.seen
 
 
 def _changes(tx: Transaction, seen: _Seen | None) -> _News:

@@ -19,6 +19,7 @@ T = TypeVar("T")
 _BUSY_SECONDS = 30.0
 _PRAGMAS = ("synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY")
 _OUR_FAULT = (sqlite3.IntegrityError, sqlite3.ProgrammingError)
+_BROKEN = ("SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_CORRUPT", "SQLITE_NOTADB")
 _REASONS = {
     "SQLITE_BUSY": "other processes kept it locked",
     "SQLITE_FULL": "its disk is full",
@@ -62,6 +63,12 @@ def unavailable(error: sqlite3.Error) -> DatabaseUnavailableError:
     known = (words for code, words in _REASONS.items() if name.startswith(code))
     busy = name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
     return DatabaseUnavailableError(next(known, "it reported an error"), busy=busy)
+
+
+def _stays(error: BaseException) -> bool:
+    """Whether a connection that met this may meet it again, though the file is mended."""
+    original = error.orig if isinstance(error, DBAPIError) else error
+    return str(getattr(original, "sqlite_errorname", "")).startswith(_BROKEN)
 
 
 @contextmanager
@@ -135,7 +142,9 @@ class Database:
             self._writer = None
             try:
                 yield connection
-            except BaseException:
+            except BaseException as error:
+                if _stays(error):
+                    connection.invalidate()
                 connection.close()
                 raise
             self._writer = connection

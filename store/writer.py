@@ -34,16 +34,26 @@ class Watch:
     """Tells when any process has committed something to the file."""
 
     def __init__(self, database: Database) -> None:
-        self._connection = sqlite3.connect(database.file, isolation_level=None)
+        self._file = database.file
+        self._connection = self._open()
         self._seen = self._version()
 
-    def _version(self) -> int:
-        return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+    def _open(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._file, isolation_level=None)
+
+    def _version(self) -> int | None:
+        """None where the file cannot be read at the moment."""
+        try:
+            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+        except sqlite3.Error:
+            self._connection.close()
+            self._connection = self._open()
+            return None
 
     async def changed(self, timeout_seconds: float) -> None:
         """Return once something was committed since the last call, or after the timeout."""
         deadline = asyncio.get_running_loop().time() + timeout_seconds
-        while (version := self._version()) == self._seen:
+        while (version := self._version()) in {self._seen, None}:
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0:
                 return

@@ -33,7 +33,8 @@ class Caller:
 
     def author(self, platform: str) -> Author:
         """The same as an author of messages."""
-        return Author(f"{platform}:{self.name}", granted(self.role), self.name)
+        # Whoever comes with a token has its role, and is not meant by `everyone`.
+        return Author(f"{platform}:{self.name}", granted(self.role), self.name, outsider=True)
 
 
 class Failures:

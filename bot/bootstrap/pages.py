@@ -46,6 +46,7 @@ async def web(
     feed = RunFeed(service.store)
     guard = Guard(service.store)
     house = _house(installation, service, feed)
+    await feed.begin()
     following = asyncio.create_task(feed.keep())
     try:
         app = application(house, guard, [server.host], mounted)

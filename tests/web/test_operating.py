@@ -3,8 +3,8 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -75,24 +75,52 @@ async def test_while_others_keep_the_database_it_answers_and_is_not_ready(fresh:
     await until_ready(fresh.asking, is_ready)
 
 
+@contextmanager
+def damaged(file: Path) -> Iterator[None]:
+    """The database is none inside of this."""
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    whole = file.read_bytes()
+    _write_over(file, b"no database " * (len(whole) // 12))
+    try:
+        yield
+    finally:
+        _write_over(file, whole)
+
+
+def _write_over(file: Path, content: bytes) -> None:
+    with file.open("r+b") as there:
+        there.write(content)
+
+
 async def test_with_a_damaged_database_it_is_not_ready(tmp_path: Path, repository: Path) -> None:
     async with opened(installation_for(tmp_path, repository)) as web:
-        file = web.database.file
-        kept = file.with_suffix(".kept")
-        with closing(sqlite3.connect(file, isolation_level=None)) as other:
-            other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        whole = file.read_bytes()
-        kept.write_bytes(whole)
-        with file.open("r+b") as damaged:
-            damaged.write(b"no database " * (len(whole) // 12))
-        try:
+        with damaged(web.database.file):
             answer = await until_ready(web.asking, lacks("database"))
-            assert str(file) not in answer.text
+            assert str(web.database.file) not in answer.text
             assert "Traceback" not in answer.text
             assert (await web.asking.get("/healthz")).status == 200
-        finally:
-            with file.open("r+b") as mended:
-                mended.write(whole)
+
+
+async def until_logged(web: Web, event: str) -> None:
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not [entry for entry in web.logged() if entry["event"] == event]:
+            await asyncio.sleep(0.05)
+
+
+async def test_changes_are_told_again_once_the_database_is_mended(
+    tmp_path: Path, repository: Path
+) -> None:
+    async with opened(installation_for(tmp_path, repository)) as web:
+        script, run_id = await web.script(), web.put("failed")
+        async with script.stream() as stream:
+            with damaged(web.database.file):
+                await until_ready(web.asking, lacks("database"))
+                await until_logged(web, "worker.heartbeat_rejected")
+            code, said = await web.baton("cancel", run_id)
+            assert code == 0, said
+            async with asyncio.timeout(10):
+                await stream.until(run_id, "cancelled")
 
 
 @asynccontextmanager
