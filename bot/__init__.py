@@ -2,7 +2,7 @@
 
 The map, bottom up; a module imports only from lines above it:
 
-    run, supervision                 a run and what works on it
+    run, supervision, errors         a run and what works on it; why Baton does not start
     conversation, workflows, meter   who said what and where; what can be run; what is counted
     outcome, access, log             what came of it; who may; what the log says
     watching, keys                   what pages show; what opens them

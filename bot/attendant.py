@@ -6,6 +6,7 @@ What was received is answered: by this process, with patience, or by another one
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Any
 
 from bot import log
@@ -19,6 +20,7 @@ from bot.speaker import Speaker
 _RECOVER_SECONDS = 2.0
 _DRAIN_SECONDS = 10.0
 _PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+_AGAIN_AT_MOST = 30
 
 
 async def _as_is(message: Message) -> Message:
@@ -85,7 +87,7 @@ class Attendant:
     async def _carry_out(self, message: Message, overdue: Overdue | None) -> None:
         """Carry out and answer, with patience: every part of it may be repeated."""
         again = overdue is not None and overdue.again
-        for pause in _PAUSES:
+        for pause in chain(_PAUSES, repeat(_PAUSES[-1], _AGAIN_AT_MOST)):
             try:
                 await self._once(message, overdue, again=again)
             except Exception as error:  # noqa: BLE001 - what was received is answered
@@ -131,7 +133,7 @@ class Attendant:
             await asyncio.sleep(_RECOVER_SECONDS)
 
     async def attend(self) -> None:
-        """Keep the cards and answer what is left over, until cancelled; then end what is begun."""
+        """Keep the cards and answer what is left over, until cancelled."""
         # Each is cancelled once only: a read that is cancelled again leaves a connection that never
         # closes, and the loop would wait for it at its end.
         async with asyncio.TaskGroup() as works:

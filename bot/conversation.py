@@ -177,5 +177,7 @@ class Invocation:
     def fingerprint(self) -> str:
         """Tells a repeated delivery from another command under the same key."""
         rest = self.rest if self.message.words is None else "\0".join(self.message.words)
-        said = f"{self.message.author.actor}\0{self.verb}\0{rest}"
+        seen = self.message.seen_epoch
+        condition = "" if seen is None else f"\0{seen}"
+        said = f"{self.message.author.actor}\0{self.verb}\0{rest}{condition}"
         return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()

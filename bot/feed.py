@@ -116,6 +116,9 @@ class RunFeed:
         except DatabaseUnavailableError as error:
             log.event("feed.look_rejected", reason=str(error))
             return
+        except Exception as error:  # noqa: BLE001 - the next look may do better
+            log.fault("feed.look_failed", error)
+            return
         self._seen = news.seen
         for listener in self._listeners:
             listener.suspect |= news.other

@@ -98,6 +98,9 @@ class CardKeeper:
         except DatabaseUnavailableError as error:
             log.event("card.look_rejected", reason=str(error))
             return
+        except Exception as error:  # noqa: BLE001 - the next look may do better
+            log.fault("card.look_failed", error)
+            return
         now = asyncio.get_running_loop().time()
         for card in cards:
             place = Conversation(card.run.conversation).channel

@@ -21,10 +21,8 @@ async def _serve(installation: Installation) -> int:
         bootstrap.web(installation, service, joined) as address,
     ):
         print(address, flush=True)
-        for problem in await bootstrap.platform_problems(installation):
-            # It may be mended while Baton is up, or pass by itself: this is no reason to stop.
-            print(problem, file=sys.stderr)
         with bootstrap.stop_signals() as stopped:
+            await _first(_tell_problems(installation), stopped.wait())
             if sys.stdin.isatty():
                 talk = bootstrap.talk(installation, service, bootstrap.login_name())
                 await _first(talk, stopped.wait())
@@ -33,6 +31,12 @@ async def _serve(installation: Installation) -> int:
                 await stopped.wait()
         _farewell(service)
     return 0
+
+
+async def _tell_problems(installation: Installation) -> None:
+    for problem in await bootstrap.platform_problems(installation):
+        # It may be mended while Baton is up, or pass by itself: this is no reason to stop.
+        print(problem, file=sys.stderr)
 
 
 def work(options: argparse.Namespace) -> int:

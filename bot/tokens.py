@@ -51,12 +51,12 @@ def _create(installation: Installation, name: str, role: Role) -> int:
 
 
 def _made(tx: Transaction, name: str, role: Role, digested: str) -> bool:
-    by = f"cli:{bootstrap.login_name()}"
+    event = _event(tx, "token-create", "shown", f"{name} ({role.word})")
     made = tx.keys.add_token(
-        Token(name=name, role=role, created_at=tx.now, created_by=by), digested
+        Token(name=name, role=role, created_at=tx.now, created_by=event.actor), digested
     )
     if made:
-        tx.audit.add(_event(tx, "token-create", "shown", f"{name} ({role.word})"))
+        tx.audit.add(event)
     return made
 
 

@@ -53,8 +53,23 @@ class Attachment:
 def interactions_session() -> aiohttp.ClientSession:
     """What answers to interactions share; they need no login, and know no common limit."""
     return aiohttp.ClientSession(
-        timeout=_TIMEOUT, connector=aiohttp.TCPConnector(limit=0), trust_env=True
+        timeout=_TIMEOUT,
+        connector=aiohttp.TCPConnector(limit=0),
+        trust_env=True,
+        trace_configs=[counting()],
     )
+
+
+def counting() -> aiohttp.TraceConfig:
+    """Counts whenever Discord asks for patience; discord.py waits that out without telling."""
+
+    async def ended(_session: object, _context: object, end: aiohttp.TraceRequestEndParams) -> None:
+        if end.response.status == HTTPStatus.TOO_MANY_REQUESTS:
+            METER.asked_for_patience["discord"] += 1
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_end.append(ended)
+    return trace
 
 
 class DiscordApi:
@@ -171,7 +186,6 @@ def _told(error: Exception) -> Exception:
 def _by_status(error: discord.HTTPException) -> Exception:
     reason = f"Discord answered {error.status}, code {error.code}"
     if error.status == HTTPStatus.TOO_MANY_REQUESTS:
-        METER.asked_for_patience["discord"] += 1
         headers: Mapping[str, str] = error.response.headers
         seconds = float(headers.get("Retry-After", _UNREACHABLE_SECONDS))
         return PostLaterError("Discord asked for patience", seconds)

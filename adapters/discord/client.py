@@ -11,6 +11,7 @@ from typing import Any, Self, cast
 import discord
 from discord import ui
 
+from adapters.discord.api import counting
 from adapters.discord.commands import Commands
 from adapters.discord.door import DiscordDoor
 from adapters.discord.inbound import Interaction
@@ -30,6 +31,7 @@ class DiscordClient(discord.AutoShardedClient):
     def __init__(self, door: DiscordDoor, proxy: str | None = None) -> None:
         super().__init__(
             proxy=proxy,
+            http_trace=counting(),
             intents=INTENTS,
             allowed_mentions=discord.AllowedMentions.none(),
             member_cache_flags=discord.MemberCacheFlags.none(),

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -27,7 +28,8 @@ from bot.keeper import CardKeeper, Desk
 from bot.speaker import Speaker
 
 _AGAIN_SECONDS = 2.0
-_AT_MOST_SECONDS = 60.0
+_AT_MOST_SECONDS = 90.0
+"""Discord takes a token away from a bot that identifies itself 1,000 times a day."""
 _CANCEL_AGAIN_SECONDS = 0.2
 
 
@@ -107,15 +109,17 @@ class _Line:
         pause = _AGAIN_SECONDS
         while True:
             client = self._client = DiscordClient(self._door, proxy_for(self._setup.api_url))
+            begun = time.monotonic()
             try:
                 await client.login(self._setup.token)
-                pause = _AGAIN_SECONDS
                 await self._listen(client)
             except Exception as error:  # noqa: BLE001 - whatever answers there now, Discord may later
                 log.event("discord.connect_rejected", reason=f"{type(error).__name__}: {error}")
             finally:
                 self._api.speak_through(None, None)
                 await client.close()
+            if time.monotonic() - begun > _AT_MOST_SECONDS:
+                pause = _AGAIN_SECONDS
             await asyncio.sleep(pause)
             pause = min(pause * 2, _AT_MOST_SECONDS)
 
@@ -133,8 +137,11 @@ class _Line:
 
     @property
     def connected(self) -> bool:
-        """Whether the gateway is ready to bring what is said."""
-        return self._client is not None and self._client.is_ready()
+        """Whether the gateway brings what is said: discord.py calls a lost one ready as well."""
+        client = self._client
+        if client is None or not client.is_ready():
+            return False
+        return not any(shard.is_closed() for shard in client.shards.values())
 
     async def hang_up(self) -> None:
         """Take nothing more; what is under way can still be answered."""

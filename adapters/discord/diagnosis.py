@@ -19,6 +19,7 @@ from bot import notices
 TIMEOUT_SECONDS = 10
 _CHANNEL = "discord-channel:"
 _SETTING = "discord.token"
+_LISTED = 200
 _CLOSED = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
 
 
@@ -93,7 +94,7 @@ async def _problems(
 ) -> AsyncIterator[str]:
     bot = str((await asking.get("/users/@me"))["id"])
     address = invitation(bot)
-    found = {int(guild["id"]): guild for guild in await asking.get("/users/@me/guilds")}
+    found = {int(guild["id"]): guild for guild in await _guilds(asking)}
     if not found:
         yield notices.discord_nowhere(address)
     for missing in sorted(set(guild_ids) - found.keys()):
@@ -109,6 +110,17 @@ async def _problems(
     for channel_id in _channels(entries):
         if not await asking.may(f"/channels/{channel_id}"):
             yield notices.discord_channel_closed(channel_id)
+
+
+async def _guilds(asking: _Asking) -> list[Mapping[str, Any]]:
+    """Every server that the bot is in; Discord lists so many at a time."""
+    found: list[Mapping[str, Any]] = []
+    while True:
+        after = found[-1]["id"] if found else "0"
+        page = await asking.get(f"/users/@me/guilds?limit={_LISTED}&after={after}")
+        found += page
+        if len(page) < _LISTED:
+            return found
 
 
 def _missing_permissions(guild: Mapping[str, Any], address: str) -> list[str]:

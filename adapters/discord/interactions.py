@@ -69,6 +69,9 @@ class Interactions:
             await self.defer(message)
         except (PostGoneError, PostLaterError, PostRefusedError) as error:
             log.event("reply.defer_rejected", delivery=message.delivery, reason=str(error))
+        # By then its token opens nothing any more, whatever became of the answer.
+        await asyncio.sleep(_TOKEN_SECONDS)
+        self._open.pop(_id(message), None)
 
     async def defer(self, message: Message) -> bool:
         """Promise an answer that one person will see; False where Discord has given up waiting."""

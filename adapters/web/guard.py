@@ -19,7 +19,7 @@ COOKIE = "baton_session"
 _BEARER = "bearer "
 _USED_SECONDS = 60.0
 _MOST_FAILURES = 10
-_FAILURE_SECONDS = 60.0
+FAILURE_SECONDS = 60
 _MOST_ADDRESSES = 10_000
 
 
@@ -49,7 +49,7 @@ class Failures:
         failed = self._failed.get(address)
         if failed is None:
             return False
-        while failed and failed[0] < self._clock() - _FAILURE_SECONDS:
+        while failed and failed[0] < self._clock() - FAILURE_SECONDS:
             failed.popleft()
         return len(failed) >= _MOST_FAILURES
 
@@ -63,17 +63,18 @@ class Failures:
 class Guard:
     """Knows tokens, sessions, and the one-time ticket of a local start."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, local: Role) -> None:
+        """`local` is the role that whoever is on this machine has now."""
         self._store = store
-        self._tickets: dict[str, Session] = {}
+        self._local = local
+        self._tickets: dict[str, tuple[str, Role]] = {}
         self._noting: set[asyncio.Task[None]] = set()
         self.failures = Failures()
 
     def ticket(self, name: str, role: Role) -> str:
         """Opens one session, once, for whoever can read this terminal."""
         secret = new_secret()
-        session = Session(name=name, role=role, expires_at=time.time() + SESSION_SECONDS)
-        self._tickets[digest(secret)] = session
+        self._tickets[digest(secret)] = name, role
         return secret
 
     async def of_header(self, header: str | None) -> Caller | None:
@@ -108,31 +109,45 @@ class Guard:
         session = await self._store.read(lambda tx: tx.keys.session(digest(secret)))
         if session is None:
             return None
-        return Caller(session.name, session.role, _csrf(secret))
+        role = session.role if session.token else min(session.role, self._local)
+        return Caller(session.name, role, _csrf(secret)) if role else None
 
     # --- signing in ------------------------------------------------------------------------
 
-    async def sign_in(self, secret: str) -> str | None:
-        """The cookie for whoever has this token or ticket; None where it opens nothing."""
-        digested = digest(secret.strip())
-        ticketed = self._tickets.pop(digested, None)
-        session = ticketed or await self._session_of(digested)
-        if session is None:
+    async def sign_in(self, token: str, before: str) -> str | None:
+        """The cookie for whoever has this token; None where it opens nothing.
+
+        The session of the cookie `before` ends.
+        """
+        digested = digest(token.strip())
+        caller = await self._of_token(digested)
+        if caller is None:
             return None
+        return await self._new_session(caller.name, caller.role, digested, before)
+
+    async def redeem(self, ticket: str, before: str) -> str | None:
+        """The same for whoever has this ticket; it is used up once there is a session."""
+        digested = digest(ticket)
+        meant = self._tickets.pop(digested, None)
+        if meant is None:
+            return None
+        try:
+            return await self._new_session(*meant, None, before)
+        except DatabaseUnavailableError:
+            self._tickets[digested] = meant
+            raise
+
+    async def _new_session(self, name: str, role: Role, token: str | None, before: str) -> str:
         cookie = new_secret()
+        until = time.time() + SESSION_SECONDS
+        session = Session(name=name, role=role, expires_at=until, token=token)
 
         def open_session(tx: Transaction) -> None:
+            tx.keys.close_session(digest(before))
             tx.keys.open_session(session, digest(cookie))
 
         await self._store.write(open_session)
         return cookie
-
-    async def _session_of(self, digested: str) -> Session | None:
-        caller = await self._of_token(digested)
-        if caller is None:
-            return None
-        until = time.time() + SESSION_SECONDS
-        return Session(name=caller.name, role=caller.role, expires_at=until, token=digested)
 
     async def sign_out(self, secret: str) -> None:
         """The cookie opens nothing any more."""

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bot.access import Policy
 from bot.dispatcher import Dispatcher
 from bot.feed import RunFeed
 from bot.ports import Store
@@ -14,12 +15,13 @@ from bot.run import Run
 class WebHouse:
     """What the pages and the API need of the rest of Baton.
 
-    `workflows` are those that can be started, with their descriptions. `changes` tells what a
-    run's worktree holds; `ready` names what is not, and why.
+    `policy` says who may. `workflows` are those that can be started, with their descriptions.
+    `changes` tells what a run's worktree holds; `ready` names what is not, and why.
     """
 
     store: Store
     dispatcher: Dispatcher
+    policy: Policy
     feed: RunFeed
     workflows: Mapping[str, str]
     log_path: Callable[[str], Path]

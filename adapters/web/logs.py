@@ -56,5 +56,9 @@ def _read(path: Path, offset: int) -> LogPart:
         # The last line may be under way; it is, unless nothing has been written for a while.
         found = found if quiet and len(found) < _MOST_BYTES else found[: found.rfind(b"\n") + 1]
     lines = found.decode("utf-8", "replace").splitlines()
-    text = "".join(f"{plain(line)[:_LONGEST_LINE]}\n" for line in lines)
+    text = "".join(f"{_shortened(plain(line))}\n" for line in lines)
     return LogPart(text, offset + len(found))
+
+
+def _shortened(line: str) -> str:
+    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}…"

@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 from adapters.web.house import WebHouse
 from bot.meter import BOUNDS_SECONDS, METER, Durations
-from bot.ports import Transaction
+from bot.ports import DatabaseUnavailableError, Transaction
 from bot.run import RunStatus
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -33,13 +33,18 @@ def _look(tx: Transaction) -> _State:
 async def metrics(house: WebHouse) -> bytes:
     """Everything, in the text form of Prometheus."""
     registry = CollectorRegistry()
-    registry.register(_Gathered(await house.store.read(_look), house.feed.audience))
+    try:
+        state = await house.store.read(_look)
+    except DatabaseUnavailableError:
+        # What is counted here matters most when the database does not answer.
+        state = None
+    registry.register(_Gathered(state, house.feed.audience))
     return generate_latest(registry)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Gathered(Collector):
-    state: _State
+    state: _State | None
     streams: int
 
     def collect(self) -> Iterator[Metric]:
@@ -60,14 +65,19 @@ class _Gathered(Collector):
         for platform, count in METER.asked_for_patience.items():
             patience.add_metric((platform,), count)
         yield patience
-        runs = GaugeMetricFamily("baton_runs", "Runs in each status", labels=("status",))
-        for status in RunStatus:
-            runs.add_metric((status,), self.state.runs.get(status, 0))
-        yield runs
-        yield _gauge("baton_stale_leases", "Runs whose worker is overdue", self.state.stale_leases)
-        lag = self.state.card_lag_seconds
-        yield _gauge("baton_card_lag_seconds", "Age of the oldest change that no card shows", lag)
         yield _gauge("baton_event_streams", "Open streams of events", self.streams)
+        if self.state is not None:
+            yield from _told(self.state)
+
+
+def _told(state: _State) -> Iterator[Metric]:
+    runs = GaugeMetricFamily("baton_runs", "Runs in each status", labels=("status",))
+    for status in RunStatus:
+        runs.add_metric((status,), state.runs.get(status, 0))
+    yield runs
+    yield _gauge("baton_stale_leases", "Runs whose worker is overdue", state.stale_leases)
+    lag = state.card_lag_seconds
+    yield _gauge("baton_card_lag_seconds", "Age of the oldest change that no card shows", lag)
 
 
 def _gauge(name: str, about: str, value: float) -> Metric:

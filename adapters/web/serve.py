@@ -53,7 +53,11 @@ async def listening(app: ASGIApp, at: socket.socket, *, proxied: bool) -> AsyncI
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[at]))
-    await server.up.wait()
+    up = asyncio.create_task(server.up.wait())
+    await asyncio.wait({serving, up}, return_when=asyncio.FIRST_COMPLETED)
+    up.cancel()
+    if serving.done():
+        serving.result()
     try:
         yield
     finally:

@@ -20,7 +20,7 @@ from bot.outcome import Word
 
 LARGEST_BODY = 1024**2
 """What Slack sends is the largest."""
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _ASKED_BY_ADDRESS = frozenset({"/healthz", "/readyz", "/metrics"})
 """What watches over containers knows only their addresses; nothing secret is told there."""
 _UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -54,7 +54,7 @@ class Shield:
     def __init__(self, app: ASGIApp, *, hosts: Collection[str], secure: bool) -> None:
         """`hosts` are the names under which it may be asked, besides those of this machine."""
         self._app = app
-        self._hosts = frozenset({*_LOOPBACK, *(host.lower() for host in hosts if host)})
+        self._hosts = frozenset({*LOOPBACK, *(host.lower() for host in hosts if host)})
         more = {"Strict-Transport-Security": "max-age=31536000"} if secure else {}
         self._headers = {**_HEADERS, **more}
 

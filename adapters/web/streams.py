@@ -1,6 +1,7 @@
 """Streams of events: what changes, as it changes (html.spec.whatwg.org: server-sent events)."""
 
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import lru_cache
 
@@ -24,10 +25,13 @@ def stream(house: WebHouse, still: Callable[[], Awaitable[bool]]) -> StreamingRe
 async def _events(house: WebHouse, still: Callable[[], Awaitable[bool]]) -> AsyncIterator[bytes]:
     with house.feed.listening() as listener:
         yield b": listening\nretry: 2000\n\n"
+        proven_at = time.monotonic()
         async for runs in listener.changes(BEAT_SECONDS):
-            if (not runs or listener.suspect) and not await still():
-                return
-            listener.suspect = False
+            # However much goes on, nobody listens for longer than this without proof.
+            if not runs or listener.suspect or time.monotonic() - proven_at > BEAT_SECONDS:
+                listener.suspect, proven_at = False, time.monotonic()
+                if not await still():
+                    return
             yield b"".join(map(event, runs)) if runs else b": still here\n\n"
 
 

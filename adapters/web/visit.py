@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
@@ -89,7 +89,9 @@ async def _visit(request: Request, house: House) -> Visit:
     """Who is signed in. Raises RefusedError with the way to the sign-in page."""
     caller = await _signed_in(request)
     if caller is not None:
-        return Visit(request, house, caller)
+        # The lists of the configuration may name them as well.
+        role = house.policy.role_of(caller.author(Door.WEB), Door.WEB)
+        return Visit(request, house, replace(caller, role=role))
     if MEDIA_TYPE in request.headers.get("accept", ""):
         raise RefusedError(refusal(Word.DENIED, refusals.signed_out(), 401))
     raise RefusedError(RedirectResponse("/signin", 303))

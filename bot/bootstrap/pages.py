@@ -44,7 +44,7 @@ async def web(
     # What matters is logged by ourselves.
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
     feed = RunFeed(service.store)
-    guard = Guard(service.store)
+    guard = Guard(service.store, installation.conductor.policy.local)
     house = _house(installation, service, feed)
     await feed.begin()
     following = asyncio.create_task(feed.keep())
@@ -64,6 +64,7 @@ def _house(installation: Installation, service: Service, feed: RunFeed) -> WebHo
     return WebHouse(
         store=service.store,
         dispatcher=service.dispatcher,
+        policy=installation.conductor.policy,
         feed=feed,
         workflows={name: workflow.description for name, workflow in catalogue.items()},
         log_path=installation.workshop.log_path,
@@ -103,7 +104,7 @@ def _told(installation: Installation, guard: Guard, at: socket) -> str:
     host, port = installation.settings.server.host, at.getsockname()[1]
     if not _loopback(host):
         return notices.web_at(installation.settings.server.public_url)
-    role = Role[installation.settings.access.local.upper()]
+    role = installation.conductor.policy.local
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{port}/"
     if role is Role.NONE:
