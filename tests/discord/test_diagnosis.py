@@ -255,3 +255,25 @@ async def test_a_channel_of_an_access_list_that_baton_does_not_see(
 async def test_a_channel_that_is_closed_to_baton(discord: Discord) -> None:
     discord.deny(CHANNEL_2, "VIEW_CHANNEL")
     assert "no such channel" in await only(discord, entries=[f"discord-channel:{CHANNEL_2}"])
+
+
+@pytest.mark.parametrize("many", [200, 201, 450])
+async def test_a_guild_beyond_the_first_page_is_found(many: int) -> None:
+    async def guilds(request: web.Request) -> web.StreamResponse:
+        after, limit = int(request.query.get("after", 0)), int(request.query.get("limit", 200))
+        here = range(1000, 1000 + many)
+        found = [one for one in here if one > after][: min(limit, 200)]
+        told = [{"id": str(one), "name": f"g{one}", "permissions": str(USUAL)} for one in found]
+        return web.json_response(told)
+
+    async def known(_request: web.Request) -> web.StreamResponse:
+        return web.json_response({"id": APP})
+
+    app = web.Application()
+    app.router.add_get("/users/@me/guilds", guilds)
+    app.router.add_get("/{rest:.*}", known)
+    async with TestServer(app) as server:
+        url, last = str(server.make_url("")), 999 + many
+        assert await diagnose(url, guild_ids=[1000, last]) == []
+        (problem,) = await diagnose(url, guild_ids=[last, last + 1])
+    assert problem.startswith(f"discord.guild_ids names {last + 1}, and Baton is not in that")

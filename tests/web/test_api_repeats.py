@@ -125,3 +125,18 @@ async def test_a_key_may_be_long(web: Web) -> None:
     script = (await web.script()).having(Idempotency_Key="~" * 200)
     run_id = web.put("failed")
     assert (await script.post(f"/api/runs/{run_id}/resume")).status == 200
+
+
+@pytest.mark.parametrize("condition", [None, {"epoch": 3}])
+async def test_the_same_key_under_another_condition_is_invalid(
+    web: Web, condition: dict[str, int] | None
+) -> None:
+    script = (await web.script()).having(Idempotency_Key="k9")
+    run_id = web.put("failed")
+    first = await script.post(f"/api/runs/{run_id}/resume", json={"epoch": 2})
+    assert first.json["outcome"] == "resumed"
+    answer = await script.post(f"/api/runs/{run_id}/resume", json=condition)
+    assert (answer.status, answer.json["outcome"]) == (422, "invalid")
+    again = await script.post(f"/api/runs/{run_id}/resume", json={"epoch": 2})
+    assert (again.status, again.json) == (first.status, first.json)
+    assert len(web.audited(run_id=run_id, outcome="resumed")) == 1

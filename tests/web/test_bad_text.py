@@ -177,3 +177,14 @@ async def test_nothing_that_is_sent_breaks_anything(web: Web) -> None:
 @pytest.mark.soak
 async def test_nothing_that_is_sent_breaks_anything_for_long(web: Web) -> None:
     await _explored(web, 20_000)
+
+
+async def test_a_line_of_the_log_that_is_cut_says_so(web: Web) -> None:
+    browser, run_id = await web.browser("viewer"), web.put("failed")
+    path = web.installation.workshop.log_path(run_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole, long = "w" * 4000, "l" * 4001
+    path.write_text(f"{whole}\n{long}\nend\n")
+    part = await browser.get(f"/runs/{run_id}/log")
+    assert part.text.splitlines() == [whole, f"{long[:4000]}…", "end"]
+    assert f"{long[:4000]}…\nend" in (await browser.get(f"/runs/{run_id}")).text

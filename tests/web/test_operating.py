@@ -300,3 +300,18 @@ async def test_whoever_watches_needs_no_token_and_changes_nothing(fresh: Web, pa
     await until_ready(fresh.asking, is_ready)
     assert (await fresh.asking.get(path)).status == 200
     assert (await fresh.asking.post(path)).status == 405
+
+
+async def test_without_the_database_what_baton_counts_itself_is_still_told(
+    tmp_path: Path, repository: Path
+) -> None:
+    async with opened(installation_for(tmp_path, repository)) as web:
+        await Person(web.service).says("/status nothere")
+        told = {"verb": "status", "door": "terminal", "outcome": "not_found"}
+        before = value(await measured(web.asking), "baton_commands_total", **told)
+        with damaged(web.database.file):
+            await until_ready(web.asking, lacks("database"))
+            samples = await measured(web.asking)
+        assert value(samples, "baton_commands_total", **told) == before >= 1
+        lost = {"baton_runs", "baton_stale_leases", "baton_card_lag_seconds"}
+        assert samples.keys() == KINDS.keys() - lost
