@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from bot.errors import ConfigurationError, SchemaError
-from store.database import Database
+from store.database import Database, translated
 
 CURRENT = "0004"
 """The newest migration; a test holds it equal to the migrations' own head."""
@@ -28,6 +28,12 @@ def version_of(file: Path) -> str | None:
                 return None
             raise
     return str(row[0]) if row else None
+
+
+def is_current(database: Database) -> bool:
+    """Whether the tables are those of this Baton. Raises DatabaseUnavailableError."""
+    with translated():
+        return version_of(database.file) == CURRENT
 
 
 def _is_logged_ahead(file: Path) -> bool:

@@ -20,6 +20,7 @@ from bot.bootstrap import Installation, Service, login_name
 from bot.errors import ConfigurationError
 from bot.feed import RunFeed
 from bot.ports import DatabaseUnavailableError
+from store.schema import is_current
 
 
 @asynccontextmanager
@@ -69,18 +70,20 @@ def _house(installation: Installation, service: Service, feed: RunFeed) -> WebHo
         workflows={name: workflow.description for name, workflow in catalogue.items()},
         log_path=installation.workshop.log_path,
         changes=installation.workshop.changes,
-        ready=partial(_wrong, service),
+        ready=partial(_wrong, installation, service),
         public_url=installation.settings.server.public_url,
     )
 
 
-async def _wrong(service: Service) -> Mapping[str, str]:
+async def _wrong(installation: Installation, service: Service) -> Mapping[str, str]:
     """What is not ready, and why."""
     wrong: dict[str, str] = {}
     try:
         host = service.worker.post.host
         if not await service.store.read(lambda tx: tx.live_worker(host)):
             wrong["worker"] = "no worker of this host has been heard of"
+        if not is_current(installation.database):
+            wrong["migrations"] = "another Baton has changed the tables since this one started"
     except DatabaseUnavailableError as error:
         wrong["database"] = str(error)
     wrong.update({name: "not connected" for name, up in service.connected.items() if not up()})

@@ -75,6 +75,14 @@ async def test_while_others_keep_the_database_it_answers_and_is_not_ready(fresh:
     await until_ready(fresh.asking, is_ready)
 
 
+async def test_with_tables_of_another_baton_it_is_not_ready(fresh: Web) -> None:
+    await until_ready(fresh.asking, is_ready)
+    with closing(sqlite3.connect(fresh.database.file, isolation_level=None)) as other:
+        other.execute("UPDATE alembic_version SET version_num = '9999'")
+        answer = await until_ready(fresh.asking, lacks("migrations"))
+        assert set(answer.json["wrong"]) == {"migrations"}
+
+
 @contextmanager
 def damaged(file: Path) -> Iterator[None]:
     """The database is none inside of this."""
