@@ -111,6 +111,21 @@ def open_to_all(host: str) -> str:
     )
 
 
+def no_live_worker() -> str:
+    """Why Baton is not ready: nothing would start."""
+    return "no worker of this host has been heard of"
+
+
+def other_tables() -> str:
+    """Why Baton is not ready: the database is another version's now."""
+    return "another Baton has changed the tables since this one started"
+
+
+def not_connected() -> str:
+    """Why Baton is not ready: a platform brings nothing."""
+    return "not connected"
+
+
 # --- tokens ----------------------------------------------------------------------------------
 
 

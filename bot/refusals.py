@@ -47,3 +47,13 @@ def too_many_sign_ins() -> str:
 def signed_out() -> str:
     """A session has come to its end."""
     return "You are signed out. Nothing changed; sign in again."
+
+
+def no_such_address() -> str:
+    """Nothing has this address."""
+    return "There is nothing at this address."
+
+
+def no_such_method() -> str:
+    """An address is asked in a way that it does not take."""
+    return "This address does not take that method. Nothing changed."

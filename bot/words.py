@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 
-from bot.conversation import Door
+from bot.conversation import Door, Message
 from bot.run import Change, Run, RunStatus
 
 _FROM = {
@@ -59,6 +59,12 @@ def who(change: Change) -> str:
         return "the worker"
     shown = change.actor if platform in {"slack", "discord"} else rest
     return f"{change.name or shown} {_FROM[Door(change.door)]}"
+
+
+def by_author(message: Message) -> str:
+    """Whose doing a message is, and from where."""
+    author = message.author
+    return who(Change(author.actor, message.door, 0.0, author.name))
 
 
 def age(seconds: float) -> str:

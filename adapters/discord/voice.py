@@ -20,9 +20,8 @@ from bot.board import PostGoneError, PostRefusedError
 from bot.conversation import Conversation, Message
 from bot.outcome import Answer, Word
 from bot.patience import patiently
-from bot.run import Change
 from bot.speaker import Heard
-from bot.words import who
+from bot.words import by_author
 
 _POSTS_KNOWN = 1000
 _ON_THE_CARD_ANYWAY = frozenset({Word.STARTED, Word.AMBIGUOUS})
@@ -49,7 +48,7 @@ class DiscordVoice:
         here = message.conversation
         if card is not None and here.thread == card:
             place, card = here, None
-        shown = said(told.reply, _by(message))
+        shown = said(told.reply, by_author(message))
         heard = Heard.AUTHOR if place.key == here.key else Heard.OTHERS
         if heard is Heard.AUTHOR and await self._answered_openly(message, shown, again=again):
             return Heard.ANSWERED
@@ -192,9 +191,3 @@ def nonce_of(*names: str) -> dict[str, Any]:
 def _named(message: Message, channel: str) -> dict[str, Any]:
     """One name in each place: an answer may be due in two."""
     return nonce_of("answer", channel, message.delivery or "")
-
-
-def _by(message: Message) -> str:
-    """Whose doing it was."""
-    author = message.author
-    return who(Change(author.actor, message.door, 0.0, author.name))

@@ -20,9 +20,9 @@ from bot.conversation import Conversation, Door, Message
 from bot.outcome import Answer, Word
 from bot.patience import IsThere, Send, patiently
 from bot.ports import Store, Transaction
-from bot.run import Change, Run
+from bot.run import Run
 from bot.speaker import Heard
-from bot.words import who
+from bot.words import by_author
 
 _URL_SECONDS = 29 * 60.0
 _METADATA = "baton_answer"
@@ -61,7 +61,7 @@ class SlackVoice:
         reply = self._spelled(told).reply
         content = {
             "text": blocks.escaped(reply),
-            "blocks": [*blocks.said(reply), blocks.aside(_by(message))],
+            "blocks": [*blocks.said(reply), blocks.aside(by_author(message))],
         }
         await patiently(
             partial(self._post, message, thread, content),
@@ -153,12 +153,6 @@ class SlackVoice:
 def _run_in(tx: Transaction, run_id: str | None) -> Sequence[Run]:
     run = tx.runs.get(run_id) if run_id else None
     return [run] if run else []
-
-
-def _by(message: Message) -> str:
-    """Whose doing it was."""
-    author = message.author
-    return who(Change(author.actor, message.door, 0.0, author.name))
 
 
 def _mark(message: Message) -> dict[str, str]:

@@ -106,9 +106,9 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 _WORDS = {
-    404: (Word.NOT_FOUND, "There is nothing at this address."),
+    404: (Word.NOT_FOUND, refusals.no_such_address()),
     413: (Word.INVALID, refusals.body_too_large(LARGEST_BODY)),
-    405: (Word.INVALID, "This address does not take that method. Nothing changed."),
+    405: (Word.INVALID, refusals.no_such_method()),
 }
 
 

@@ -81,12 +81,14 @@ async def _wrong(installation: Installation, service: Service) -> Mapping[str, s
     try:
         host = service.worker.post.host
         if not await service.store.read(lambda tx: tx.live_worker(host)):
-            wrong["worker"] = "no worker of this host has been heard of"
+            wrong["worker"] = notices.no_live_worker()
         if not is_current(installation.database):
-            wrong["migrations"] = "another Baton has changed the tables since this one started"
+            wrong["migrations"] = notices.other_tables()
     except DatabaseUnavailableError as error:
         wrong["database"] = str(error)
-    wrong.update({name: "not connected" for name, up in service.connected.items() if not up()})
+    wrong.update(
+        {name: notices.not_connected() for name, up in service.connected.items() if not up()}
+    )
     return wrong
 
 
