@@ -12,8 +12,7 @@ from benchmarks.raw import Sent, catching, raw_commands
 from bot.conduct import Conductor
 from bot.conversation import Invocation
 from bot.outcome import Answer, Word
-from store.database import Database
-from store.writer import SqliteStore
+from store.database import Database, LoopStore, sqlite_file
 
 CALLERS = (1, 16, 64)
 _RUNS = 12_000
@@ -31,7 +30,7 @@ def _resume(name: str) -> Invocation:
 class _Ours:
     """The store, and the rules of the house."""
 
-    store: SqliteStore
+    store: LoopStore
     conductor: Conductor
 
     async def carry_out(self, name: str) -> None:
@@ -67,12 +66,12 @@ async def _measured(effort: Effort) -> Iterator[tuple[int, Pair]]:
     names = [_CAUGHT, *range(_RUNS)]
     house.fill(database, (house.run_row(n, f"api:{_name(n)}") for n in names))
     statements = caught_command(database, conductor)
-    shutil.copy(database.file, folder / "raw")
+    shutil.copy(sqlite_file(database.url), folder / "raw")
     raw_database = house.database_in(folder / "raw")
-    store = SqliteStore(database)
+    store = database.open_store()
     store.start()
     pairs = []
-    async with raw_commands(raw_database.file, statements, _CAUGHT) as carry_out_raw:
+    async with raw_commands(sqlite_file(raw_database.url), statements, _CAUGHT) as carry_out_raw:
         for callers in CALLERS:
             carry_out = _Ours(store, conductor).carry_out
             ours = partial(_rate, effort, callers, database, carry_out)

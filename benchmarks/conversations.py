@@ -13,7 +13,6 @@ from bot.dispatcher import Dispatcher
 from bot.locks import ConversationLocks
 from bot.outcome import Word
 from store.database import Database
-from store.writer import SqliteStore
 
 CONVERSATIONS = 1000
 _RUNS_EACH = 3
@@ -64,7 +63,7 @@ async def _measured(effort: Effort) -> list[_Round]:
     database = house.database_in(folder)
     numbers = range(CONVERSATIONS * _RUNS_EACH)
     house.fill(database, (house.run_row(n, f"api:{n // _RUNS_EACH}") for n in numbers))
-    store = SqliteStore(database)
+    store = database.open_store()
     store.start()
     dispatcher = Dispatcher(store, house.conductor_in(folder), ConversationLocks(), "")
     rounds = [await _round(dispatcher, database) for _ in range(effort.rounds)]

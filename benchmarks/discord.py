@@ -25,7 +25,6 @@ from bot import log
 from bot.attendant import Attendant, Inside
 from bot.dispatcher import Dispatcher
 from bot.locks import ConversationLocks
-from store.writer import SqliteStore
 
 CALLERS = 16
 _RUNS = 6000
@@ -124,7 +123,7 @@ async def _measured(effort: Effort) -> Pair:
     database = house.database_in(folder)
     place = f"discord:{_GUILD}"
     house.fill(database, (house.run_row(n, f"{place}:{500 + n % 64}") for n in range(_RUNS)))
-    store = SqliteStore(database)
+    store = database.open_store()
     store.start()
     dispatcher = Dispatcher(store, house.conductor_in(folder), ConversationLocks(), "bench")
     presence = PresenceFiles(folder / "presence")

@@ -16,7 +16,7 @@ from bot.conversation import Conversation
 from bot.ports import Transaction
 from bot.run import Change as By
 from bot.run import Run, RunStatus
-from store.database import Database
+from store.database import Database, sqlite_file
 
 _SMALL = 1000
 _EACH = 10
@@ -97,7 +97,7 @@ def _table(folder: Path, size: int) -> _Table:
     database = house.database_in(folder)
     said = enumerate(_runs(size))
     house.fill(database, (house.run_row(n, where, status) for n, (where, status) in said))
-    hand = sqlite3.connect(database.file)
+    hand = sqlite3.connect(sqlite_file(database.url))
     hand.execute("PRAGMA synchronous=OFF")
     return _Table(size, database, hand)
 

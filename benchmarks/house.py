@@ -11,12 +11,13 @@ from bot.access import EVERYONE, Policy, Role
 from bot.commands import USAGES, House
 from bot.conduct import Conductor
 from bot.conversation import Author, Conversation, Door, Message
-from store.database import Database
+from store.database import Database, sqlite_file
 from store.schema import bring_up_to_date
+from store.sqlite import SqliteDatabase
 from store.transaction import Terms
 
 HOST = "bench"
-_TERMS = Terms(lease_seconds=60.0, orphan_seconds=3 * 86400.0)
+_TERMS = Terms(lease_seconds=60.0, presence_seconds=30.0, orphan_seconds=3 * 86400.0)
 _COLUMNS = (
     *("id", "workflow", "conversation", "channel", "status", "epoch", "claim", "worker"),
     *("lease_expires_at", "last_activity_at", "host", "path", "held_host", "held_path"),
@@ -37,7 +38,7 @@ Row = tuple[str | int | float | None, ...]
 
 def database_in(folder: Path) -> Database:
     """A new database with the tables that every Baton has."""
-    database = Database(folder / "baton.db", _TERMS)
+    database = SqliteDatabase(folder / "baton.db", _TERMS)
     bring_up_to_date(database)
     return database
 
@@ -71,7 +72,7 @@ def run_row(number: int | str, conversation: str, status: str = "failed") -> Row
 @contextmanager
 def by_hand(database: Database) -> Iterator[sqlite3.Connection]:
     """A connection for what is not timed, and so need not be durable; commits at the end."""
-    with closing(sqlite3.connect(database.file)) as connection:
+    with closing(sqlite3.connect(sqlite_file(database.url))) as connection:
         connection.execute("PRAGMA synchronous=OFF")
         connection.execute("PRAGMA cache_size=-262144")
         with connection:

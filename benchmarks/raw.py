@@ -44,13 +44,13 @@ def catching() -> Iterator[list[Sent]]:
     caught = [_BEGIN]
 
     def note(self: Statement, connection: Connection, values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the driver's cursor
-        caught.append(Sent(self.sql, self.bound(values)))
+        caught.append(Sent(*self.sent_as(connection, values)))
         return send(self, connection, values)
 
     def note_each(
         self: Statement, connection: Connection, values: Sequence[Mapping[str, Any]]
     ) -> None:
-        caught.append(Sent(self.sql, self.bound(values[0])))
+        caught.append(Sent(*self.sent_as(connection, values[0])))
         send_each(self, connection, values)
 
     send, send_each = Statement.send, Statement.run_for_each

@@ -22,7 +22,6 @@ from bot import log
 from bot.attendant import Attendant, Inside
 from bot.dispatcher import Dispatcher
 from bot.locks import ConversationLocks
-from store.writer import SqliteStore
 
 CALLERS = 16
 _RUNS = 6000
@@ -109,7 +108,7 @@ async def _measured(effort: Effort) -> Pair:
     database = house.database_in(folder)
     rows = (house.run_row(n, f"slack:T1:C{n % 64}") for n in range(_RUNS))
     house.fill(database, rows)
-    store = SqliteStore(database)
+    store = database.open_store()
     store.start()
     slack = _NoNetwork()
     async with aiohttp.ClientSession() as session:

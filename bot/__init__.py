@@ -7,8 +7,8 @@ The map, bottom up; a module imports only from lines above it:
     outcome, access, log             what came of it; who may; what the log says
     watching, keys                   what pages show; what opens them
     ports, workshop, board           what store and adapters must provide
-    speaker, patience, feed          answers brought to where they belong, once each; who is told
-                                     of every change
+    speaker, patience, feed,         answers brought to where they belong, once each; who is told
+    presence                         of every change; which processes are alive
     words                            the small words of which sentences are made
     replies, refusals, reports,      every sentence
     notices

@@ -137,6 +137,7 @@ class RunnerSettings(_Section):
     """How this host works on runs."""
 
     host: str = ""
+    directory: str = Field(default=".baton", min_length=1)
     concurrency: int = Field(default=2, ge=1)
     heartbeat_seconds: Positive = 10
     lease_seconds: Positive = 60

@@ -200,9 +200,11 @@ class Dispatcher:
     async def take_over(self, platform: str, presence: Presence) -> Sequence[Overdue]:
         """What processes that are gone left unanswered on this platform; it is ours from now on."""
         taken = []
-        for due in await self._store.read(lambda tx: tx.deliveries.due()):
+        left = await self._store.read(lambda tx: tx.deliveries.due())
+        gone = await presence.gone({due.owner for due in left})
+        for due in left:
             message = message_of(due.message)
-            if message.conversation.platform != platform or not presence.gone(due.owner):
+            if message.conversation.platform != platform or due.owner not in gone:
                 continue
             take = partial(_take, key=due.key, owner=due.owner, new_owner=self._owner)
             if await self._store.write(take):

@@ -6,7 +6,7 @@ run gets a new message only when a person is needed or the run ended.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -93,28 +93,31 @@ class CardKeeper:
         return min((at - now for at in self._ready_at.values()), default=_RECHECK_SECONDS)
 
     async def _look_round(self) -> None:
+        now = asyncio.get_running_loop().time
         try:
             cards = await self._store.read(self._due)
+            keepable = await self._keepable({card.owner for card in cards})
         except DatabaseUnavailableError as error:
             log.event("card.look_rejected", reason=str(error))
             return
         except Exception as error:  # noqa: BLE001 - the next look may do better
             log.fault("card.look_failed", error)
             return
-        now = asyncio.get_running_loop().time()
         for card in cards:
             place = Conversation(card.run.conversation).channel
-            busy = place in self._under_way or self._ready_at.get(place, 0) > now
-            if not busy and self._may_keep(card):
+            busy = place in self._under_way or self._ready_at.get(place, 0) > now()
+            if not busy and card.owner in keepable:
                 self._begin(place, card)
 
     def _due(self, tx: Transaction) -> list[Card]:
         first = f"{self._desk.platform}:"
         return list(tx.cards.due(first, first + _AFTER_ALL))
 
-    def _may_keep(self, card: Card) -> bool:
-        owner = card.owner
-        return owner is None or owner == self._desk.owner or self._presence.gone(owner)
+    async def _keepable(self, owners: Collection[str | None]) -> Collection[str | None]:
+        """Those of these owners whose cards this process may keep."""
+        ours = {None, self._desk.owner}
+        others = {owner for owner in owners if owner is not None} - ours
+        return ours | set(await self._presence.gone(others)) if others else ours
 
     def _begin(self, place: str, card: Card) -> None:
         now = asyncio.get_running_loop().time()

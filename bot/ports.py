@@ -1,6 +1,6 @@
 """What the product needs from the store; each method states its promise."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
@@ -22,14 +22,16 @@ class WorktreeHeldError(Exception):
 
 
 class DatabaseUnavailableError(Exception):
-    """The database could not be read or written; nothing happened.
+    """The database could not be read or written; nothing happened, if that is `certain`.
 
-    `busy` where others kept it locked for too long, so that asking again is enough.
+    `busy` where others kept it locked for too long, so that asking again is enough. It is not
+    certain where the database went away in the middle of a commit and did not come back.
     """
 
-    def __init__(self, reason: str, *, busy: bool) -> None:
+    def __init__(self, reason: str, *, busy: bool, certain: bool = True) -> None:
         super().__init__(reason)
         self.busy = busy
+        self.certain = certain
 
 
 class DeliveryState(StrEnum):
@@ -316,14 +318,39 @@ class Transaction(Protocol):
         """What a page shows beside the runs themselves."""
 
     def live_worker(self, host: str) -> bool:
-        """Whether some worker of this host has been heard of within its lease."""
+        """Whether some worker of this host has been heard of lately."""
+
+    def live_workers(self) -> Collection[str]:
+        """The names of all processes that have been heard of lately."""
 
 
 class Presence(Protocol):
-    """Which processes of this host are alive, by the names that they took."""
+    """Which processes are alive, by the names that they took."""
 
-    def gone(self, name: str) -> bool:
-        """Whether the process of this name has ended; False where that cannot be told."""
+    async def gone(self, names: Collection[str]) -> Collection[str]:
+        """Those of these processes that have ended; none where that cannot be told.
+
+        Raises DatabaseUnavailableError.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """A claim that waits for, or is worked on by, a worker of this host."""
+
+    run_id: str
+    epoch: int
+    host: str
+
+
+class Waker(Protocol):
+    """Tells workers on other machines what they are to look at; the runs alone say what is so."""
+
+    def enqueue(self, connection: Any, wakes: Sequence[Wake]) -> None:  # noqa: ANN401 - the driver's
+        """Wake a worker for each of these, if the open transaction is committed."""
+
+    def abort(self, wakes: Sequence[Wake]) -> None:
+        """Tell whoever works on these to look at once; they are not theirs any more."""
 
 
 class Watch(Protocol):

@@ -31,7 +31,10 @@ class Post:
 
 
 class Worker:
-    """Carries out the claims of its host. One per process."""
+    """Carries out the claims of its host. One per process.
+
+    `known` is set once others could have heard of this process.
+    """
 
     def __init__(self, post: Post, store: Store, workshop: Workshop) -> None:
         self.post = post
@@ -41,6 +44,7 @@ class Worker:
         self._under_way: set[asyncio.Task[None]] = set()
         self._cleaning: set[str] = set()
         self._leaving = asyncio.Event()
+        self.known = asyncio.Event()
         self._looked_at = time.time()
         self._pruned_at = 0.0
 
@@ -180,6 +184,7 @@ class Worker:
     async def _beat_on(self) -> None:
         while True:
             await self._safely("heartbeat", self._beat())
+            self.known.set()
             await asyncio.sleep(self.post.heartbeat_seconds)
 
     async def _beat(self) -> None:

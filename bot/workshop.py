@@ -33,6 +33,17 @@ class Prepared:
     notice: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What came of pushing a branch: the commit that its remote has now, or a reason why not.
+
+    Neither where the repository has no remote.
+    """
+
+    commit: str | None
+    reason: str | None
+
+
 class Workshop(Protocol):
     """Worktrees on disk and processes in them: all that a worker does outside the database."""
 

@@ -1,16 +1,17 @@
 """The changes that people ask for: claim, cancel, release."""
 
 import json
-import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Text, bindparam, insert
 
-from bot.ports import NewRun, WorktreeHeldError
+from bot.ports import NewRun, Wake, WorktreeHeldError
 from bot.run import Change, Run, RunStatus
 from store.rows import NOW, RUN_COLUMNS, plan_json, run_of
 from store.statement import Statement
-from store.tables import runs
+from store.tables import HELD_INDEX, runs
 from store.transitions import LEASE_END, NEXT_CLAIM, STATEMENTS, Verb
 
 _INSERT = Statement(
@@ -37,26 +38,63 @@ _INSERT = Statement(
 )
 
 
-def _raise_if_held(error: sqlite3.IntegrityError) -> None:
-    """Tell the one expected violation apart: the unique index over held worktrees."""
-    if "runs.held_host, runs.held_path" in str(error):
-        raise WorktreeHeldError from error
+def _is_held(error: Exception) -> bool:
+    """Whether this is the one expected violation: of the unique index over held worktrees."""
+    diagnosis = getattr(error, "diag", None)
+    if diagnosis is not None:
+        return bool(diagnosis.constraint_name == HELD_INDEX)
+    # SQLite names the columns, not the index.
+    return "runs.held_host, runs.held_path" in str(error)
+
+
+@contextmanager
+def _undone_alone(connection: Connection) -> Iterator[None]:
+    """What fails inside of this undoes only itself, as SQLite does it by itself."""
+    if connection.dialect.name == "sqlite":
+        yield
+        return
+    cursor = connection.connection.cursor()
+    cursor.execute("SAVEPOINT claim")
+    try:
+        yield
+    except connection.dialect.loaded_dbapi.IntegrityError:
+        cursor.execute("ROLLBACK TO SAVEPOINT claim")
+        raise
+    finally:
+        cursor.close()
+
+
+def _wake(run: Run) -> Wake:
+    return Wake(run.id, run.epoch, run.worktree.host)
 
 
 class RunClaims:
-    """Implements bot.ports.Claims on an open connection."""
+    """Implements bot.ports.Claims on an open connection.
+
+    `waiting` are the claims made in it that a worker is to be woken for, `cancelled` those
+    that a worker works on in vain.
+    """
 
     def __init__(self, connection: Connection, terms: dict[str, float]) -> None:
         self._connection = connection
         self._terms = terms
+        self.waiting: list[Wake] = []
+        self.cancelled: list[Wake] = []
 
     def _execute(self, statement: Statement, values: dict[str, Any]) -> Run | None:
         try:
-            row = statement.row(self._connection, {**values, **self._terms})
-        except sqlite3.IntegrityError as error:
-            _raise_if_held(error)
+            with _undone_alone(self._connection):
+                row = statement.row(self._connection, {**values, **self._terms})
+        except self._connection.dialect.loaded_dbapi.IntegrityError as error:
+            if _is_held(error):
+                raise WorktreeHeldError from error
             raise
         return run_of(row) if row else None
+
+    def _claimed(self, run: Run | None) -> Run | None:
+        if run is not None and run.waiting_for_worker:
+            self.waiting.append(_wake(run))
+        return run
 
     def _swap(self, verb: Verb, run_id: str, by: Change, **values: Any) -> Run | None:  # noqa: ANN401 - bound values
         asked = {"run_id": run_id, "actor": by.actor, "door": by.door, "actor_name": by.name}
@@ -90,15 +128,21 @@ class RunClaims:
             },
         )
         assert inserted is not None  # noqa: S101 - an insert returns its row or raises
+        self._claimed(inserted)
         return inserted
 
     def resume(
         self, run_id: str, by: Change, seen_epoch: int | None, worker: str | None
     ) -> Run | None:
-        return self._swap(Verb.RESUME, run_id, by, seen_epoch=seen_epoch, by_worker=worker)
+        return self._claimed(
+            self._swap(Verb.RESUME, run_id, by, seen_epoch=seen_epoch, by_worker=worker)
+        )
 
     def cancel(self, run_id: str, by: Change, seen_epoch: int | None) -> Run | None:
-        return self._swap(Verb.CANCEL, run_id, by, seen_epoch=seen_epoch)
+        cancelled = self._swap(Verb.CANCEL, run_id, by, seen_epoch=seen_epoch)
+        if cancelled is not None and cancelled.held:
+            self.cancelled.append(_wake(cancelled))
+        return cancelled
 
     def release(self, run_id: str, by: Change, seen_epoch: int | None) -> Run | None:
         return self._swap(Verb.RELEASE, run_id, by, seen_epoch=seen_epoch)

@@ -1,163 +1,109 @@
-"""The SQLite file: its settings, its transactions, its errors."""
+"""What every kind of database does for the store, and which kind a URL means."""
 
-import sqlite3
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy import Connection
 
 from bot.errors import ConfigurationError
-from bot.ports import DatabaseUnavailableError, Transaction
-from store.transaction import OpenTransaction, Terms
+from bot.ports import Store, Transaction, Waker, Watch
+from store.transaction import Terms
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 T = TypeVar("T")
-
-_BUSY_SECONDS = 30.0
-_PRAGMAS = ("synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY")
-_OUR_FAULT = (sqlite3.IntegrityError, sqlite3.ProgrammingError)
-_BROKEN = ("SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_CORRUPT", "SQLITE_NOTADB")
-_REASONS = {
-    "SQLITE_BUSY": "other processes kept it locked",
-    "SQLITE_FULL": "its disk is full",
-    "SQLITE_IOERR": "its disk does not answer as it should",
-    "SQLITE_READONLY": "it may not be written to",
-    "SQLITE_CANTOPEN": "its file could not be opened",
-    "SQLITE_CORRUPT": "its file is damaged",
-    "SQLITE_NOTADB": "its file is not a database",
-}
-
-
-def sqlite_file(url: str) -> Path:
-    """The file that a database URL names. Raises ConfigurationError for any other URL."""
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        parsed = None
-    if parsed is None or parsed.get_backend_name() != "sqlite" or not parsed.database:
-        reason = "database.url: expected something like sqlite:///.baton/baton.db"
-        raise ConfigurationError(reason)
-    return Path(parsed.database)
-
-
-def prepare_connection(connection: Any, _record: object = None) -> None:  # noqa: ANN401 - any driver's
-    """Settings of each new connection; transactions are begun by us, never by the driver."""
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in _PRAGMAS:
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def begin(connection: Connection) -> None:
-    """Take the write lock at once, so that a transaction that reads first can still write."""
-    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN IMMEDIATE"))
-
-
-def unavailable(error: sqlite3.Error) -> DatabaseUnavailableError:
-    """The database's error in words that people may read."""
-    name = getattr(error, "sqlite_errorname", "") or ""
-    known = (words for code, words in _REASONS.items() if name.startswith(code))
-    busy = name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
-    return DatabaseUnavailableError(next(known, "it reported an error"), busy=busy)
-
-
-def _stays(error: BaseException) -> bool:
-    """Whether a connection that met this may meet it again, though the file is mended."""
-    original = error.orig if isinstance(error, DBAPIError) else error
-    return str(getattr(original, "sqlite_errorname", "")).startswith(_BROKEN)
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """Driver errors become ours here, once: the driver's own, and those that SQLAlchemy wrapped."""
-    try:
-        yield
-    except (DBAPIError, sqlite3.Error) as error:
-        original = error.orig if isinstance(error, DBAPIError) else error
-        if isinstance(original, sqlite3.DatabaseError) and not isinstance(original, _OUR_FAULT):
-            raise unavailable(original) from error
-        raise
-
 
 Change = Callable[[Transaction], Any]
 """What is to be done in a transaction."""
 
+_SQLITE = "sqlite:///"
+_POSTGRESQL = ("postgresql://", "postgres://")
+_EXPECTED = (
+    "database.url: expected something like sqlite:///.baton/baton.db or"
+    " postgresql://baton@db.example.com/baton"
+)
 
-class Database:
-    """Transactions on one SQLite file, carried out in the calling thread."""
 
-    def __init__(self, file: Path, terms: Terms, clock: Callable[[], float] = time.time) -> None:
-        self.file = file
-        self.terms = terms
-        self.clock = clock
-        self._engine = self._open(file)
-        self._writer: Connection | None = None
+class LoopStore(Store, Protocol):
+    """A store that serves one event loop: `start` before use, `close` after it."""
 
-    @staticmethod
-    def _open(file: Path) -> Engine:
-        engine = create_engine(
-            URL.create("sqlite", database=str(file)),
-            connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False},
-            pool_size=2,
-        )
-        event.listen(engine, "connect", prepare_connection)
-        event.listen(engine, "begin", begin)
-        return engine
+    def start(self) -> None:
+        """Call it in the event loop that will wait for it."""
 
-    @contextmanager
-    def connect(self) -> Iterator[Connection]:
+    async def close(self) -> None:
+        """Carry out what was asked for, then close every connection."""
+
+
+class Database(Protocol):
+    """Transactions, carried out in the calling thread."""
+
+    kind: str
+    url: str
+    terms: Terms
+
+    def connect(self) -> AbstractContextManager[Connection]:
         """A connection; the caller begins and ends its transactions."""
-        with translated(), self._engine.connect() as connection:
-            yield connection
 
     def write(self, changes: Sequence[Change]) -> list[Any]:
-        """Carry out changes in one durable commit; returns each one's result or exception.
-
-        When one of them fails, the batch is rolled back and each is carried out alone; a
-        database that others keep locked is not asked again for each of them.
-        """
-        try:
-            return self._write_together(changes)
-        except Exception as error:  # noqa: BLE001 - given to whoever asked for the change
-            if len(changes) == 1 or (isinstance(error, DatabaseUnavailableError) and error.busy):
-                return [error] * len(changes)
-            return [self.write([change])[0] for change in changes]
-
-    def _write_together(self, changes: Sequence[Change]) -> list[Any]:
-        with self._writing() as connection, connection.begin():
-            transaction = OpenTransaction(connection, self.terms, self.clock())
-            results = [change(transaction) for change in changes]
-            transaction.flush()
-        return results
-
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        """The writer's own connection, kept from batch to batch until an error."""
-        with translated():
-            connection = self._writer or self._engine.connect()
-            self._writer = None
-            try:
-                yield connection
-            except BaseException as error:
-                if _stays(error):
-                    connection.invalidate()
-                connection.close()
-                raise
-            self._writer = connection
+        """Carry out changes durably; returns each one's result or exception."""
 
     def read(self, look: Callable[[Transaction], T]) -> T:
         """Run `look` on one snapshot, without waiting for writers."""
-        with self.connect() as connection:
-            connection.execution_options(begin="BEGIN")
-            with connection.begin():
-                return look(OpenTransaction(connection, self.terms, self.clock()))
+
+    def bring_to(self, version: str) -> None:
+        """See store.schema.bring_up_to_date."""
+
+    def version(self) -> str | None:
+        """The migration that the tables are at; None where there are none yet.
+
+        Raises DatabaseUnavailableError.
+        """
+
+    def open_engine(self) -> "AsyncEngine":
+        """An engine for what has its own way with the database; the caller disposes of it."""
+
+    def open_store(self) -> LoopStore:
+        """A store for one event loop, which this database belongs to from then on."""
+
+    def watch(self) -> Watch:
+        """A new watch; it tells of everything that is committed from now on."""
 
     def close(self) -> None:
         """Close every connection."""
-        if self._writer is not None:
-            self._writer.close()
-        self._engine.dispose()
+
+
+def is_shared(url: str) -> bool:
+    """Whether processes of other hosts may use this database, too."""
+    return url.startswith(_POSTGRESQL)
+
+
+def sqlite_file(url: str) -> Path:
+    """The file that a database URL names. Raises ConfigurationError for any other URL."""
+    path = url.removeprefix(_SQLITE)
+    if path in {url, ""}:
+        raise ConfigurationError(_EXPECTED)
+    return Path(path)
+
+
+def open_database(
+    url: str,
+    terms: Terms,
+    clock: Callable[[], float] | None = None,
+    waker: Waker | None = None,
+) -> Database:
+    """The database that a URL names; nothing is connected yet.
+
+    `clock` stands in for the database's own. `waker` hears of every claim before it is
+    committed, where there are other hosts to be woken. Raises ConfigurationError.
+    """
+    if is_shared(url):
+        # Imported here because its driver is an extra that only this kind needs.
+        from store.postgres import PostgresDatabase  # noqa: PLC0415 - see above
+
+        return PostgresDatabase(url, terms, clock, waker)
+    from store.sqlite import SqliteDatabase  # noqa: PLC0415 - so that neither costs the other
+
+    return SqliteDatabase(sqlite_file(url), terms, clock)

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from bot.ports import Transaction
+from bot.ports import Transaction, Watch
 from store.database import Database
-from store.writer import Watch
 
 T = TypeVar("T")
 
@@ -29,4 +28,4 @@ class InlineStore:
 
     def watch(self) -> Watch:
         """A new watch; it tells of everything that is committed from now on."""
-        return Watch(self._database)
+        return self._database.watch()

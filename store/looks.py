@@ -57,8 +57,8 @@ _RECENT = Statement(
     .order_by(runs.c.created_at.desc(), runs.c.claim.desc())
     .limit(bindparam("limit"))
 )
-_UNLIMITED = -1
-"""What SQLite takes for no limit."""
+_UNLIMITED = 2**31 - 1
+"""More than there will ever be; a negative number or none is not taken everywhere."""
 
 
 _UNDER_CARD = select(cards.c.run_id).where(

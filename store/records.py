@@ -1,20 +1,18 @@
-"""What stands beside the runs: audit events, deliveries, cards, live workers."""
+"""What stands beside the runs: audit events and cards."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, text, update
+from sqlalchemy import Connection, bindparam, insert, select, text, update
 
 from bot.conversation import Conversation
-from bot.outcome import Answer, AuditEvent
-from bot.ports import Card, DeliveryState, Due, StoredDelivery
+from bot.outcome import AuditEvent
+from bot.ports import Card
 from bot.run import Run
 from store.rows import RUN_COLUMNS, run_of
 from store.statement import Row, Statement
-from store.tables import ANSWER_DUE_SQL, CARD_DUE_SQL, REFUSED_SQL, cards, deliveries, events, runs
+from store.tables import CARD_DUE_SQL, REFUSED_SQL, cards, events, runs
 
-_THIRTY_DAYS = 30 * 86400.0
 _FLOOD_SECONDS = 60.0
 _EVENT_COLUMNS = tuple(column for column in events.c if column.name not in {"id", "times"})
 _ADD = Statement(insert(events), columns=[column.name for column in _EVENT_COLUMNS])
@@ -106,109 +104,6 @@ class AuditTrail:
         if self._added:
             _ADD.run_for_each(self._connection, self._added)
             self._added = []
-
-
-_KNOWN = Statement(
-    select(deliveries.c.fingerprint, deliveries.c.state, deliveries.c.answer).where(
-        deliveries.c.key == bindparam("key")
-    )
-)
-_RECEIVE = Statement(
-    text(
-        "INSERT INTO deliveries (key, state, received_at, owner, message)"
-        " VALUES (:key, 'received', :now, :owner, :message) ON CONFLICT (key) DO NOTHING"
-    )
-)
-_DONE = Statement(
-    text(
-        "INSERT INTO deliveries (key, fingerprint, state, received_at, answer)"
-        " VALUES (:key, :fingerprint, 'done', :now, :answer)"
-        " ON CONFLICT (key) DO UPDATE SET fingerprint = excluded.fingerprint, state = 'done',"
-        " answer = excluded.answer"
-    )
-)
-_ANSWERED = Statement(
-    text("UPDATE deliveries SET message = NULL, owner = NULL WHERE key = :key AND state = 'done'")
-)
-_FORGET = Statement(text("DELETE FROM deliveries WHERE key = :key AND state = 'received'"))
-_DUE_ANSWERS = Statement(
-    select(
-        *(deliveries.c.key, deliveries.c.received_at, deliveries.c.owner),
-        *(deliveries.c.message, deliveries.c.answer),
-    )
-    .where(text(ANSWER_DUE_SQL))
-    .order_by(deliveries.c.received_at)
-)
-_TAKE_DELIVERY = Statement(
-    text(
-        "UPDATE deliveries SET owner = :new_owner"
-        " WHERE key = :key AND owner = :old_owner AND message IS NOT NULL"
-    )
-)
-_PRUNE = Statement(delete(deliveries).where(deliveries.c.received_at < bindparam("before")))
-
-
-class DeliveryBook:
-    """Implements bot.ports.Deliveries; what is done is written together when a batch ends."""
-
-    def __init__(self, connection: Connection, now: float) -> None:
-        self._connection = connection
-        self._now = now
-        self._done: dict[str, dict[str, Any]] = {}
-        self._fresh: dict[str, StoredDelivery] = {}
-
-    def get(self, key: str) -> StoredDelivery | None:
-        if key in self._fresh:
-            return self._fresh[key]
-        row = _KNOWN.row(self._connection, {"key": key})
-        if row is None:
-            return None
-        fingerprint, state, answer = row
-        body = json.loads(answer) if answer else None
-        return StoredDelivery(fingerprint, DeliveryState(state), body)
-
-    def receive(self, key: str, message: Mapping[str, Any], owner: str) -> bool:
-        values = {"key": key, "now": self._now, "message": json.dumps(message), "owner": owner}
-        return _RECEIVE.run(self._connection, values) == 1
-
-    def done(self, key: str, fingerprint: str, answer: Answer) -> None:
-        self._fresh[key] = StoredDelivery(fingerprint, DeliveryState.DONE, answer.body)
-        self._done[key] = {
-            "key": key,
-            "fingerprint": fingerprint,
-            "now": self._now,
-            "answer": json.dumps(answer.body),
-        }
-
-    def answered(self, key: str) -> None:
-        self.flush()
-        if _ANSWERED.run(self._connection, {"key": key}) == 0:
-            _FORGET.run(self._connection, {"key": key})
-
-    def due(self) -> Sequence[Due]:
-        return [
-            Due(
-                key=key,
-                age_seconds=self._now - received_at,
-                owner=owner,
-                message=json.loads(message),
-                body=json.loads(answer) if answer else None,
-            )
-            for key, received_at, owner, message, answer in _DUE_ANSWERS.rows(self._connection, {})
-        ]
-
-    def take(self, key: str, owner: str, new_owner: str) -> bool:
-        values = {"key": key, "old_owner": owner, "new_owner": new_owner}
-        return _TAKE_DELIVERY.run(self._connection, values) == 1
-
-    def prune(self) -> None:
-        _PRUNE.run(self._connection, {"before": self._now - _THIRTY_DAYS})
-
-    def flush(self) -> None:
-        """Write what is done."""
-        if self._done:
-            _DONE.run_for_each(self._connection, list(self._done.values()))
-            self._done = {}
 
 
 _OPEN = Statement(insert(cards), columns=("run_id", "channel"))

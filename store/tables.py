@@ -4,6 +4,7 @@ The indexes are those that keep look-ups flat as the tables grow; each one names
 """
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Float,
@@ -13,10 +14,17 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
     text,
 )
 
+from store.partial import where
+
 metadata = MetaData()
+
+_BIG = Integer().with_variant(BigInteger, "postgresql")
+"""Numbers that go on rising; SQLite's are large enough as they are."""
+
 
 WAITING_SQL = "worker IS NULL AND status IN ('pending', 'running')"
 """Claims that no worker has started; literal, so that the partial index below serves it."""
@@ -39,6 +47,12 @@ ANSWER_DUE_SQL = "message IS NOT NULL"
 REFUSED_SQL = "outcome IN ('denied', 'busy')"
 """Attempts that may be counted instead of written; literal for the same reason."""
 
+CLAIM_NUMBERS = "baton_claim_numbers"
+"""PostgreSQL's sequence of claim numbers; SQLite needs none."""
+
+HELD_INDEX = "uq_runs_held_worktree"
+"""The index that is promise P1; its violation is told from every other by this name."""
+
 runs = Table(
     "runs",
     metadata,
@@ -48,7 +62,7 @@ runs = Table(
     Column("channel", Text, nullable=False),
     Column("status", String(16), nullable=False),
     Column("epoch", Integer, nullable=False),
-    Column("claim", Integer, nullable=False),
+    Column("claim", _BIG, nullable=False),
     Column("worker", Text),
     Column("lease_expires_at", Float),
     Column("last_activity_at", Float),
@@ -77,8 +91,10 @@ runs = Table(
     Column("version", Integer, nullable=False),
     # NULL where nobody is shown a card of this run.
     Column("shown_version", Integer),
+    # The commit of its branch that other hosts can have, too.
+    Column("pushed", Text),
     # Promise P1: whatever its status, at most one run holds a worktree.
-    Index("uq_runs_held_worktree", "held_host", "held_path", unique=True),
+    Index(HELD_INDEX, "held_host", "held_path", unique=True),
     # The next claim number is one more than the highest.
     Index("ix_runs_claim", "claim"),
     # Candidates of a conversation, by status, newest change first.
@@ -87,13 +103,15 @@ runs = Table(
     Index("ix_runs_conversation_status_changed", "conversation", "status", "changed_at"),
     # `runs`: newest first.
     Index("ix_runs_created", "created_at"),
+    # Where a branch was last worked on.
+    Index("ix_runs_branch", "branch", "created_at"),
     # A worker's survey: its own claims, those to start, those to clean up, expired leases.
-    Index("ix_runs_worker", "worker", sqlite_where=text("held_path IS NOT NULL")),
-    Index("ix_runs_waiting", "host", "claim", sqlite_where=text(WAITING_SQL)),
-    Index("ix_runs_stopping", "host", sqlite_where=text(STOPPING_SQL)),
-    Index("ix_runs_leased", "lease_expires_at", sqlite_where=text(LEASED_SQL)),
+    Index("ix_runs_worker", "worker", **where("held_path IS NOT NULL")),
+    Index("ix_runs_waiting", "host", "claim", **where(WAITING_SQL)),
+    Index("ix_runs_stopping", "host", **where(STOPPING_SQL)),
+    Index("ix_runs_leased", "lease_expires_at", **where(LEASED_SQL)),
     # Cards that are behind their runs, by channel.
-    Index("ix_runs_card_due", "channel", "changed_at", sqlite_where=text(CARD_DUE_SQL)),
+    Index("ix_runs_card_due", "channel", "changed_at", **where(CARD_DUE_SQL)),
 )
 
 steps = Table(
@@ -112,7 +130,7 @@ steps = Table(
 events = Table(
     "events",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", _BIG, primary_key=True),
     Column("at", Float, nullable=False),
     Column("actor", Text, nullable=False),
     Column("actor_name", Text),
@@ -133,7 +151,7 @@ events = Table(
         "actor",
         "verb",
         "at",
-        sqlite_where=text(REFUSED_SQL),
+        **where(REFUSED_SQL),
     ),
 )
 
@@ -148,7 +166,7 @@ deliveries = Table(
     Column("message", Text),
     Column("answer", Text),
     Index("ix_deliveries_received", "received_at"),
-    Index("ix_deliveries_due", "received_at", sqlite_where=text(ANSWER_DUE_SQL)),
+    Index("ix_deliveries_due", "received_at", **where(ANSWER_DUE_SQL)),
 )
 
 cards = Table(
@@ -160,7 +178,7 @@ cards = Table(
     Column("owner", Text),
     Column("posting", Text),
     Column("news", Text),
-    Column("mentioned", Boolean, nullable=False, server_default=text("0")),
+    Column("mentioned", Boolean, nullable=False, server_default=false()),
     # A thread finds the run whose card it hangs under.
     Index("ix_cards_message", "channel", "message"),
 )
@@ -174,6 +192,17 @@ workers = Table(
     Column("lease_expires_at", Float, nullable=False),
 )
 
+hosts = Table(
+    "hosts",
+    metadata,
+    Column("name", Text, primary_key=True),
+    # The directory that the host works in, by a name that no two have.
+    Column("place", Text, nullable=False),
+    # Where its worktrees are, and which workflows' repositories it has: JSON, name to path.
+    Column("root", Text, nullable=False),
+    Column("repositories", Text, nullable=False),
+)
+
 tokens = Table(
     "tokens",
     metadata,
@@ -185,7 +214,7 @@ tokens = Table(
     Column("last_used_at", Float),
     Column("revoked_at", Float),
     # A name means one token at a time.
-    Index("uq_tokens_name", "name", unique=True, sqlite_where=text(VALID_SQL)),
+    Index("uq_tokens_name", "name", unique=True, **where(VALID_SQL)),
 )
 
 sessions = Table(

@@ -23,11 +23,13 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from bot.run import FINAL, RunStatus
 from store.rows import NOW, RUN_COLUMNS, has_status, resumable
 from store.statement import Statement
-from store.tables import LEASED_SQL, STOPPING_SQL, runs
+from store.tables import CLAIM_NUMBERS, LEASED_SQL, STOPPING_SQL, runs
 
 
 class Verb(StrEnum):
@@ -65,9 +67,30 @@ class Transition:
         )
 
 
+class NextClaim(ColumnElement[int]):
+    """The number of a new claim: higher than every claim before it."""
+
+    type = Integer()
+    inherit_cache = True
+
+
 _others = runs.alias("others")
-NEXT_CLAIM = select(func.coalesce(func.max(_others.c.claim), 0) + 1).scalar_subquery()
-"""The number of a new claim: higher than every claim before it."""
+_HIGHEST = select(func.coalesce(func.max(_others.c.claim), 0) + 1).scalar_subquery()
+
+
+@compiles(NextClaim, "sqlite")
+def _one_more(_element: NextClaim, compiler: SQLCompiler, **how: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
+    """One process writes at a time, so nobody else can take the same number."""
+    return str(compiler.process(_HIGHEST, **how))
+
+
+@compiles(NextClaim, "postgresql")
+def _next_of_sequence(_element: NextClaim, _compiler: SQLCompiler, **_how: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
+    """Many write at a time; numbers of those that fail are left out."""
+    return f"nextval('{CLAIM_NUMBERS}')"
+
+
+NEXT_CLAIM = NextClaim()
 
 LEASE_END = case(
     (bindparam("by_worker", type_=Text).is_(None), null()),

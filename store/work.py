@@ -59,7 +59,7 @@ _BEAT = Statement(
 _WORKER_BEAT = Statement(
     text(
         "INSERT INTO workers (name, host, pid, lease_expires_at)"
-        " VALUES (:name, :host, :pid, :now + :lease_seconds)"
+        " VALUES (:name, :host, :pid, :now + :presence_seconds)"
         " ON CONFLICT (name) DO UPDATE SET lease_expires_at = excluded.lease_expires_at"
     )
 )

@@ -2,14 +2,14 @@
 
 import asyncio
 import queue
-import sqlite3
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bot.ports import Transaction
-from store.database import Change, Database, begin, prepare_connection, translated
+from bot.ports import Transaction, Watch
+from store.database import Change
+from store.sqlite import SqliteDatabase, begin, prepare_connection, translated
 from store.transaction import OpenTransaction
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MOST_IN_A_BATCH = 128
-_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,45 +29,10 @@ class _Waiting:
     result: asyncio.Future[Any]
 
 
-class Watch:
-    """Tells when any process has committed something to the file."""
-
-    def __init__(self, database: Database) -> None:
-        self._file = database.file
-        self._connection = self._open()
-        self._seen = self._version()
-
-    def _open(self) -> sqlite3.Connection:
-        return sqlite3.connect(self._file, isolation_level=None)
-
-    def _version(self) -> int | None:
-        """None where the file cannot be read at the moment."""
-        try:
-            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
-        except sqlite3.Error:
-            self._connection.close()
-            self._connection = self._open()
-            return None
-
-    async def changed(self, timeout_seconds: float) -> None:
-        """Return once something was committed since the last call, or after the timeout."""
-        deadline = asyncio.get_running_loop().time() + timeout_seconds
-        while (version := self._version()) in {self._seen, None}:
-            left = deadline - asyncio.get_running_loop().time()
-            if left <= 0:
-                return
-            await asyncio.sleep(min(_POLL_SECONDS, left))
-        self._seen = version
-
-    def close(self) -> None:
-        """Watch no longer."""
-        self._connection.close()
-
-
 class SqliteStore:
     """Implements bot.ports.Store for one event loop; `start` before use, `close` after it."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._carry_out, name="writer", daemon=True)
@@ -89,7 +53,7 @@ class SqliteStore:
 
     def watch(self) -> Watch:
         """A new watch; it tells of everything that is committed from now on."""
-        return Watch(self._database)
+        return self._database.watch()
 
     async def write(self, change: Callable[[Transaction], T]) -> T:
         """Run `change` in a transaction that is durable when this returns."""

@@ -1,10 +1,12 @@
 """A Baton installation of one's own for each test: a real file, a real repository."""
 
 import asyncio
+import shutil
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -14,6 +16,10 @@ from bot.config import Settings
 from bot.conversation import Author, Conversation, Door, Message
 from bot.outcome import Answer
 from bot.run import Run
+from store.database import open_database
+from store.schema import bring_up_to_date
+from tests.postgres import Postgres, server
+from tests.store.factories import TERMS
 
 FAST = {"heartbeat_seconds": 0.5, "lease_seconds": 3, "grace_seconds": 1, "host": "here"}
 DEADLINE_SECONDS = 30
@@ -80,6 +86,47 @@ def settings_for(tmp_path: Path, repository: Path, **sections: dict[str, Any]) -
             **sections,
         }
     )
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server, started when the first test wants one."""
+    # A socket's path must be short, so it is not below pytest's own directories.
+    with TemporaryDirectory(prefix="baton-") as directory, server(Path(directory)) as running:
+        yield running
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> Iterator[str]:
+    """The address of a database without tables."""
+    url = postgres.empty()
+    yield url
+    postgres.drop(url)
+
+
+@pytest.fixture(scope="session")
+def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An up-to-date database without any run, to be copied."""
+    file = tmp_path_factory.mktemp("empty") / "baton.db"
+    database = open_database(f"sqlite:///{file}", TERMS)
+    bring_up_to_date(database)
+    database.close()
+    return file
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of an up-to-date database, of each kind in turn."""
+    if request.param == "sqlite":
+        copied = shutil.copy(
+            request.getfixturevalue("empty_file"), request.getfixturevalue("tmp_path") / "baton.db"
+        )
+        yield f"sqlite:///{copied}"
+        return
+    postgres: Postgres = request.getfixturevalue("postgres")
+    url = postgres.up_to_date()
+    yield url
+    postgres.give_back(url)
 
 
 @pytest.fixture

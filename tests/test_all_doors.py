@@ -20,6 +20,7 @@ from discord.http import Route
 
 from bot.bootstrap import Installation, installed, platforms, serving
 from bot.bootstrap import web as serving_web
+from store.database import sqlite_file
 from tests.conftest import Person, settings_for
 from tests.discord import payloads as discord_payloads
 from tests.discord.double import Discord
@@ -66,7 +67,7 @@ class CommandLine:
 @asynccontextmanager
 async def command_line(installation: Installation) -> AsyncIterator[CommandLine]:
     """The command line is there inside of this."""
-    url = f"sqlite:///{installation.database.file}"
+    url = f"sqlite:///{sqlite_file(installation.database.url)}"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.command_line"),
         cwd=ROOT,

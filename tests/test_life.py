@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot.bootstrap import Installation, serving
+from store.database import sqlite_file
 from tests.conftest import Person, git
 
 
@@ -156,7 +157,7 @@ async def test_a_killed_worker_leaves_a_run_that_others_can_resume(
 ) -> None:
     config = tmp_path / "config.toml"
     config.write_text(
-        f"[database]\nurl = 'sqlite:///{installation.database.file}'\n"
+        f"[database]\nurl = 'sqlite:///{sqlite_file(installation.database.url)}'\n"
         "[runner]\nheartbeat_seconds = 0.2\nlease_seconds = 1\ngrace_seconds = 1\nhost = 'here'\n"
         f"[workflows.slow]\nrepository = '{repository}'\n"
         "[[workflows.slow.steps]]\nname = 'wait'\nrun = 'sleep 300'\n"

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 
 from bot.bootstrap import Installation, serving
+from store.database import sqlite_file
 from tests.conftest import Person
 
 NAME = re.compile(r"[a-z]+\.[a-z_]+_(started|completed|failed|validated|rejected)")
@@ -19,7 +20,7 @@ async def test_log_events(installation: Installation) -> None:
         await ana.says("/resume")
         await ana.sees_status(run_id, "completed")
         await ana.says(f"/cancel {run_id}")
-    written = (installation.database.file.parent / "baton.log").read_text()
+    written = (sqlite_file(installation.database.url).parent / "baton.log").read_text()
     assert "hunter2" not in written
     events = [json.loads(line) for line in written.splitlines()]
     names = Counter(event["event"] for event in events)

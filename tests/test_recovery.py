@@ -1,11 +1,13 @@
 """What a crash leaves between a delivery's acknowledgement and its effect."""
 
+import time
 from dataclasses import dataclass, replace
 
 from bot.bootstrap import Installation, Service, installed, serving
 from bot.conversation import Author, Conversation, Door, Message
 from bot.outcome import Answer
 from bot.ports import Presence
+from store.database import open_database, sqlite_file
 from tests.conftest import Person
 
 
@@ -21,7 +23,7 @@ def delivered(text: str, key: str) -> Message:
 
 def another(installation: Installation) -> Installation:
     """What another process of this host would have."""
-    return installed(installation.settings, installation.database.file.parent)
+    return installed(installation.settings, sqlite_file(installation.database.url).parent)
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,10 @@ async def test_an_old_delivery_is_answered_without_effect(installation: Installa
     async with serving(installation, concurrency=0) as service:
         await service.dispatcher.receive(delivered("/run quick", "1"))
     later = another(installation)
-    later.database.clock = lambda: installation.database.clock() + 61
+    before = installation.database
+    later = replace(
+        later, database=open_database(before.url, before.terms, lambda: time.time() + 61)
+    )
     async with serving(later, concurrency=0) as service:
         [found] = await recovered(service, later.presence, "terminal")
         assert found.answer is not None

@@ -28,15 +28,18 @@ from bot.conduct import Conductor
 from bot.dispatcher import Dispatcher
 from bot.errors import ConfigurationError
 from bot.locks import ConversationLocks
-from bot.ports import Store
+from bot.ports import Presence, Store
+from bot.presence import SharedPresence, name_of
 from bot.run import Run
 from bot.worker import Post, Worker
-from store.database import Database, sqlite_file
+from store.database import Database, is_shared, open_database, sqlite_file
 from store.inline import InlineStore
 from store.schema import bring_up_to_date
 from store.transaction import Terms
 
 _DAY_SECONDS = 86400.0
+_MISSED_BEATS = 3
+"""A process of which so many heartbeats are missing is taken for gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +60,20 @@ class Installation:
 
     def inside(self, service: "Service") -> Inside:
         """What a platform's door needs of this process."""
+        presence: Presence = self.presence
+        if self.shared:
+            presence = SharedPresence(self.host, self.presence, service.store)
         return Inside(
             store=service.store,
             dispatcher=service.dispatcher,
-            presence=self.presence,
+            presence=presence,
             owner=service.worker.post.name,
         )
+
+    @property
+    def shared(self) -> bool:
+        """Whether other hosts may use the same database."""
+        return is_shared(self.settings.database.url)
 
     def inline_store(self) -> InlineStore:
         """The store of a process that carries out one command."""
@@ -72,7 +83,7 @@ class Installation:
         """A new worker's post in this process."""
         runner = self.settings.runner
         return Post(
-            name=f"{self.host}:{os.getpid()}:{secrets.token_hex(3)}",
+            name=name_of(self.host, os.getpid(), secrets.token_hex(3)),
             host=self.host,
             pid=os.getpid(),
             concurrency=runner.concurrency if concurrency is None else concurrency,
@@ -92,15 +103,8 @@ def install(config_file: str | None, host: str | None = None) -> Installation:
 
 def installed(settings: config.Settings, beside: Path, host: str | None = None) -> Installation:
     """The installation of these settings; relative repositories are looked for beside a file."""
-    database_file = sqlite_file(settings.database.url)
-    state = database_file.parent
-    database = Database(
-        database_file,
-        Terms(
-            lease_seconds=settings.runner.lease_seconds,
-            orphan_seconds=settings.runner.orphan_after_days * _DAY_SECONDS,
-        ),
-    )
+    state = _state(settings)
+    database = open_database(settings.database.url, _terms(settings.runner))
     bring_up_to_date(database)
     _hide_from_git(state)
     log.write_to(state / "baton.log")
@@ -112,6 +116,21 @@ def installed(settings: config.Settings, beside: Path, host: str | None = None) 
     conductor = Conductor(house, settings.access.policy())
     presence = PresenceFiles(state / "presence")
     return Installation(settings, here, state, database, conductor, workshop, presence)
+
+
+def _state(settings: config.Settings) -> Path:
+    """Where this host keeps worktrees and logs: beside its database, where that is a file."""
+    if is_shared(settings.database.url):
+        return Path(settings.runner.directory)
+    return sqlite_file(settings.database.url).parent
+
+
+def _terms(runner: config.RunnerSettings) -> Terms:
+    return Terms(
+        lease_seconds=runner.lease_seconds,
+        presence_seconds=min(runner.lease_seconds, _MISSED_BEATS * runner.heartbeat_seconds),
+        orphan_seconds=runner.orphan_after_days * _DAY_SECONDS,
+    )
 
 
 def _hide_from_git(state: Path) -> None:
@@ -232,18 +251,16 @@ async def serving(
     installation: Installation, *, concurrency: int | None = None, wait_for_runs: bool = False
 ) -> AsyncIterator[Service]:
     """A store, a dispatcher and an embedded worker; at the end the worker drains."""
-    # Imported here because a command that only looks or changes a row does not need it.
-    from store.writer import SqliteStore
-
     if DEMO_REPOSITORY in {s.repository for s in installation.settings.workflows.values()}:
         await asyncio.to_thread(make_repository, Path(DEMO_REPOSITORY))
-    store = SqliteStore(installation.database)
+    store = installation.database.open_store()
     store.start()
     worker = Worker(installation.post(concurrency=concurrency), store, installation.workshop)
     working = asyncio.create_task(worker.work())
     writing = asyncio.create_task(log.keep_written())
     name = worker.post.name
     try:
+        await worker.known.wait()
         with (
             installation.presence.hold(name),
             log.span("baton.service", host=installation.host, worker=name),

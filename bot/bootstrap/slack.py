@@ -18,7 +18,7 @@ from adapters.slack.manifest import manifest
 from adapters.slack.workspaces import Installations, OAuthApp
 from bot import config
 from bot.bootstrap import Installation, Service
-from store.installations import enterprise_of, open_engine
+from store.installations import enterprise_of
 
 _CONSENT_SECONDS = 600
 
@@ -93,7 +93,7 @@ def _oauth_app(settings: config.Settings) -> OAuthApp | None:
 async def _installations(installation: Installation) -> AsyncIterator[Installations]:
     """slack_sdk's own stores, on a connection of their own to our database."""
     client_id = installation.settings.slack.client_id
-    engine = open_engine(installation.database)
+    engine = installation.database.open_engine()
     try:
         yield Installations(
             store=AsyncSQLAlchemyInstallationStore(client_id, engine),

@@ -18,7 +18,7 @@ from bot.run import Run
 from store.database import Database
 from store.tables import deliveries, events, runs
 from tests.conftest import DEADLINE_SECONDS
-from tests.store.factories import STATES, impossible, row_of
+from tests.store.factories import STATES, impossible, now_of, row_of
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -292,7 +292,7 @@ def open_cards(tx: Transaction, ids: list[str]) -> None:
 
 def become(database: Database, run_id: str, state: str) -> None:
     """Ben, or a worker, brings the run into another state while nobody looks."""
-    row, now = row_of(database, run_id), database.clock()
+    row, now = row_of(database, run_id), now_of(database)
     before = {"worker": None, "lease_expires_at": None, "error": None, "steps_done": 1}
     changed = {**before, "held": True, **STATES[state].columns(now)}
     held = changed.pop("held")

@@ -11,7 +11,7 @@ from typing import Any
 
 from bot.bootstrap import Installation, Service, installed, platforms, serving
 from bot.conversation import Message, message_json
-from store.database import Database
+from store.database import Database, open_database, sqlite_file
 from tests.chat.scenes import become, open_cards
 from tests.conftest import settings_for
 from tests.discord.double import Discord
@@ -93,7 +93,7 @@ def left_over(database: Database, message: Message, age_seconds: float = 5) -> N
     """A process that is gone received this so long ago, and has not answered."""
     assert message.delivery is not None
     key, stored = message.delivery, message_json(message)
-    long_ago = Database(database.file, database.terms, lambda: time.time() - age_seconds)
+    long_ago = open_database(database.url, database.terms, lambda: time.time() - age_seconds)
     assert write(long_ago, lambda tx: tx.deliveries.receive(key, stored, "here:1:gone"))
     long_ago.close()
 
@@ -101,7 +101,7 @@ def left_over(database: Database, message: Message, age_seconds: float = 5) -> N
 @contextmanager
 def kept_locked(database: Database) -> Iterator[None]:
     """Nobody can write into the database inside of this."""
-    other = sqlite3.connect(database.file, isolation_level=None)
+    other = sqlite3.connect(sqlite_file(database.url), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     try:
         yield

@@ -292,7 +292,7 @@ async def test_after_a_quarter_of_an_hour_answers_come_by_the_bots_token(
 async def test_a_database_that_stays_locked_is_told_of(
     discord: Discord, tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("store.database._BUSY_SECONDS", 0.2)
+    monkeypatch.setattr("store.sqlite._BUSY_SECONDS", 0.2)
     async with on_stage(discord, tmp_path, repository, concurrency=0) as stage:
         (run_id,) = await stage.has("failed")
         with kept_locked(stage.database):

@@ -2,13 +2,13 @@
 
 import asyncio
 import random
-import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy import update
 
 from bot.commands import COMMANDS
 from bot.conversation import Invocation, Message
@@ -18,9 +18,9 @@ from bot.outcome import Answer
 from bot.parser import parse
 from bot.ports import Transaction
 from bot.run import Change, Run
-from store.database import Database
-from store.schema import bring_up_to_date, version_of
-from store.writer import SqliteStore
+from store.database import open_database
+from store.schema import bring_up_to_date
+from store.tables import runs
 from tests.races.crew import Gate
 from tests.races.linear import Operation
 from tests.store.factories import TERMS, conductor, message
@@ -28,23 +28,23 @@ from tests.store.factories import TERMS, conductor, message
 Told = tuple[str, Mapping[str, Any]]
 
 
-def boot(gate: Gate, files: Sequence[Path]) -> list[str | None]:
+def boot(gate: Gate, urls: Sequence[str]) -> list[str | None]:
     """Bring each file up to date; the version that it has then."""
     found = []
-    for file in files:
-        database = Database(file, TERMS)
+    for url in urls:
+        database = open_database(url, TERMS)
         gate()
         bring_up_to_date(database)
-        found.append(version_of(file))
+        found.append(database.version())
         with database.connect() as connection:
             connection.exec_driver_sql("SELECT count(*) FROM runs")
         database.close()
     return found
 
 
-def swap(gate: Gate, file: Path, name: str, ids: Sequence[str]) -> dict[str, Any]:
+def swap(gate: Gate, url: str, name: str, ids: Sequence[str]) -> dict[str, Any]:
     """Try to resume each run at the same moment as the others; what came of each."""
-    database = Database(file, TERMS)
+    database = open_database(url, TERMS)
     results = {}
     for run_id in ids:
         gate()
@@ -61,41 +61,47 @@ def _resume(tx: Transaction, run_id: str, by: Change) -> int | None:
     return run.epoch if run else None
 
 
-def look_then_swap(gate: Gate, file: Path, name: str, ids: Sequence[str]) -> dict[str, Any]:
+def look_then_swap(gate: Gate, url: str, name: str, ids: Sequence[str]) -> dict[str, Any]:
     """What Baton must never do: look whether the run is free, then take it."""
     results = {}
-    with closing(sqlite3.connect(file, isolation_level=None, timeout=30)) as connection:
+    database = open_database(url, TERMS)
+    with database.connect() as connection:
         for run_id in ids:
             gate()
-            asked = "SELECT status, epoch FROM runs WHERE id = ?"
-            status, epoch = connection.execute(asked, (run_id,)).fetchone()
+            run = database.read(partial(_get, run_id=run_id))
             time.sleep(0.005)
-            taken = epoch + 1 if status == "failed" else None
+            taken = run.epoch + 1 if run.status == "failed" else None
             if taken:
-                change = (
-                    "UPDATE runs SET status = 'running', epoch = ?, changed_by = ? WHERE id = ?"
-                )
-                connection.execute(change, (taken, f"cli:{name}", run_id))
+                values = {"status": "running", "epoch": taken, "changed_by": f"cli:{name}"}
+                with connection.begin():
+                    connection.execute(update(runs).where(runs.c.id == run_id).values(values))
             results[run_id] = taken
+    database.close()
     return results
 
 
-def say_locked(gate: Gate, file: Path, lines: Sequence[Sequence[Message]]) -> list[list[Told]]:
+def _get(tx: Transaction, run_id: str) -> Run:
+    run = tx.runs.get(run_id)
+    assert run is not None
+    return run
+
+
+def say_locked(gate: Gate, url: str, lines: Sequence[Sequence[Message]]) -> list[list[Told]]:
     """Say the messages of each line at once, line after line; what each was told."""
-    return asyncio.run(_say(gate, file, lines, locked=True))
+    return asyncio.run(_say(gate, url, lines, locked=True))
 
 
-def say_unlocked(gate: Gate, file: Path, lines: Sequence[Sequence[Message]]) -> list[list[Told]]:
+def say_unlocked(gate: Gate, url: str, lines: Sequence[Sequence[Message]]) -> list[list[Told]]:
     """The same, with nothing going through the lock of the conversation."""
-    return asyncio.run(_say(gate, file, lines, locked=False))
+    return asyncio.run(_say(gate, url, lines, locked=False))
 
 
 async def _say(
-    gate: Gate, file: Path, lines: Sequence[Sequence[Message]], *, locked: bool
+    gate: Gate, url: str, lines: Sequence[Sequence[Message]], *, locked: bool
 ) -> list[list[Told]]:
-    store = SqliteStore(Database(file, TERMS))
+    store = open_database(url, TERMS).open_store()
     store.start()
-    rules = conductor(file.parent)
+    rules = conductor(Path("unused"))
     dispatcher = Dispatcher(store, rules, ConversationLocks(), "")
 
     async def one(said: Message) -> Told:
@@ -124,11 +130,11 @@ def _parsed(said: Message) -> Invocation:
 # --- cancel against finish against resume --------------------------------------------------------
 
 
-def one_verb(gate: Gate, file: Path, verb: str, ids: Sequence[str], seed: int) -> list[Operation]:
+def one_verb(gate: Gate, url: str, verb: str, ids: Sequence[str], seed: int) -> list[Operation]:
     """Do the same verb to each run, at nearly the same moment as the others do theirs."""
     chance = random.Random(seed)
-    database = Database(file, TERMS)
-    rules = conductor(file.parent)
+    database = open_database(url, TERMS)
+    rules = conductor(Path("unused"))
     runs = database.read(lambda tx: {run_id: tx.runs.get(run_id) for run_id in ids})
     done = []
     for run_id in ids:

@@ -1,13 +1,10 @@
-"""Processes for the races, started once, and a file for each race."""
+"""Processes for the races, started once, and a database for each race, of each kind."""
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from store.database import Database
-from store.schema import bring_up_to_date
+from store.database import Database, open_database
 from tests.races.crew import Crew
 from tests.store.factories import TERMS
 
@@ -19,25 +16,9 @@ def crew() -> Iterator[Crew]:
         yield crew
 
 
-@pytest.fixture(scope="package")
-def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An up-to-date database without any run, to be copied."""
-    file = tmp_path_factory.mktemp("empty") / "baton.db"
-    database = Database(file, TERMS)
-    bring_up_to_date(database)
-    database.close()
-    return file
-
-
 @pytest.fixture
-def file(empty_file: Path, tmp_path: Path) -> Path:
-    """The file of this test's database."""
-    return Path(shutil.copy(empty_file, tmp_path / "baton.db"))
-
-
-@pytest.fixture
-def database(file: Path) -> Iterator[Database]:
+def database(url: str) -> Iterator[Database]:
     """This test's database, by the real clock."""
-    database = Database(file, TERMS)
+    database = open_database(url, TERMS)
     yield database
     database.close()

@@ -11,6 +11,7 @@ import pytest
 from bot.run import RunStatus
 from store.database import Database
 from store.schema import CURRENT
+from tests.postgres import Postgres
 from tests.races import callers
 from tests.races.crew import Crew
 from tests.store.factories import get, message, put, row_of
@@ -31,16 +32,16 @@ def winners(results: Sequence[dict[str, Any]], ids: Sequence[str]) -> dict[str, 
 
 
 def race(
-    crew: Crew, claim: Callable[..., Any], file: Path, ids: Sequence[str]
+    crew: Crew, claim: Callable[..., Any], url: str, ids: Sequence[str]
 ) -> dict[str, list[int]]:
-    results = crew.together(claim, [(file, f"p{n}", ids) for n in range(crew.size)])
+    results = crew.together(claim, [(url, f"p{n}", ids) for n in range(crew.size)])
     return winners(results, ids)
 
 
 @rounds("count", [40, pytest.param(250, marks=SOAK)])
 def test_one_run_has_one_claimant(crew: Crew, database: Database, count: int) -> None:
     ids = [put(database, "failed") for _ in range(count)]
-    won = race(crew, callers.swap, database.file, ids)
+    won = race(crew, callers.swap, database.url, ids)
     assert {len(members) for members in won.values()} == {1}
     for run_id, (member,) in won.items():
         run = get(database, run_id)
@@ -50,7 +51,7 @@ def test_one_run_has_one_claimant(crew: Crew, database: Database, count: int) ->
 def test_looking_before_leaping_is_found_out(crew: Crew, database: Database) -> None:
     """The race is hard enough, and the count above sharp enough, to show a naive claim."""
     ids = [put(database, "failed") for _ in range(40)]
-    won = race(crew, callers.look_then_swap, database.file, ids)
+    won = race(crew, callers.look_then_swap, database.url, ids)
     assert max(len(members) for members in won.values()) > 1
 
 
@@ -60,7 +61,7 @@ def test_of_many_callers_one_wins_and_the_others_are_told_who(
     crew: Crew, database: Database, count: int, locked: bool
 ) -> None:
     ids = [put(database, "failed") for _ in range(count)]
-    told = _resume_from_everywhere(crew, database.file, ids, locked=locked)
+    told = _resume_from_everywhere(crew, database.url, ids, locked=locked)
     for line, run_id in zip(told, ids, strict=True):
         assert Counter(body["outcome"] for _, body in line) == {
             "resumed": 1,
@@ -77,14 +78,14 @@ def test_of_many_callers_one_wins_and_the_others_are_told_who(
 
 
 def _resume_from_everywhere(
-    crew: Crew, file: Path, ids: Sequence[str], *, locked: bool
+    crew: Crew, url: str, ids: Sequence[str], *, locked: bool
 ) -> list[list[callers.Told]]:
     """What 64 callers were told of each run."""
 
     def lines(member: int) -> list[list[Any]]:
         return [[message(f"resume {i}", f"p{member}-{n}") for n in range(16)] for i in ids]
 
-    each = [(file, lines(member)) for member in range(4)]
+    each = [(url, lines(member)) for member in range(4)]
     say = callers.say_locked if locked else callers.say_unlocked
     results = crew.together(say, each)
     return [[told for result in results for told in result[n]] for n in range(len(ids))]
@@ -101,7 +102,10 @@ def test_one_branch_has_one_holder(
     ]
     say = callers.say_locked if locked else callers.say_unlocked
     each = [
-        (database.file, [[message(f"resume {pair[member % 2]}", f"p{member}")] for pair in pairs])
+        (
+            database.url,
+            [[message(f"resume {pair[member % 2]}", f"p{member}")] for pair in pairs],
+        )
         for member in range(4)
     ]
     results = crew.together(say, each)
@@ -138,8 +142,18 @@ def test_first_boots_do_not_trip_over_each_other(
     for file in files if there else []:
         file.parent.mkdir()
         file.touch()
-    results = crew.together(callers.boot, [(files,)] * 8)
+    urls = [f"sqlite:///{file}" for file in files]
+    results = crew.together(callers.boot, [(urls,)] * 8)
     assert results == [[CURRENT] * count] * 8
+
+
+@rounds("count", [20, pytest.param(100, marks=SOAK)])
+def test_first_boots_of_four_replicas_succeed(crew: Crew, postgres: Postgres, count: int) -> None:
+    urls = [postgres.empty() for _ in range(count)]
+    results = crew.together(callers.boot, [(urls,)] * 4)
+    assert results == [[CURRENT] * count] * 4
+    for url in urls:
+        postgres.drop(url)
 
 
 @pytest.mark.alone

@@ -16,7 +16,7 @@ def histories(
     crew: Crew, database: Database, verbs: Sequence[str], count: int
 ) -> dict[str, list[Operation]]:
     ids = [put(database, "working", epoch=1) for _ in range(count)]
-    each = [(database.file, verb, ids, seed) for seed, verb in enumerate(verbs)]
+    each = [(database.url, verb, ids, seed) for seed, verb in enumerate(verbs)]
     by_run: dict[str, list[Operation]] = defaultdict(list)
     for result in crew.together(callers.one_verb, each):
         for operation in result:

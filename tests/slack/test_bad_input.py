@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bot.keeper import Desk
+from store.database import sqlite_file
 from tests.slack.cards import BUTTON, actions
 from tests.slack.double import Channel, Ephemeral, Refused, Response, SentMessage, Slack, person
 from tests.slack.payloads import bot_message, click, direct_message, mention, slash
@@ -19,7 +20,7 @@ from tests.slack.stage import Stage, assert_clean_log, cards, in_slack, on_stage
 
 def refused(stage: Stage) -> list[tuple[str, str]]:
     """Who was refused what, as the audit has it."""
-    with closing(sqlite3.connect(stage.installation.database.file)) as database:
+    with closing(sqlite3.connect(sqlite_file(stage.installation.database.url))) as database:
         rows = database.execute("SELECT actor, verb FROM events WHERE outcome = 'denied'")
         return rows.fetchall()
 
@@ -310,11 +311,11 @@ def locked(database_file: Path) -> Iterator[None]:
 async def test_a_locked_database_is_told_and_nothing_is_acknowledged_that_is_not_kept(
     slack: Slack, tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("store.database._BUSY_SECONDS", 0.3)
+    monkeypatch.setattr("store.sqlite._BUSY_SECONDS", 0.3)
     command: dict[str, Any] = slash("/baton", "run quick")
     event = mention("run quick", user="U2")
     async with on_stage(slack, tmp_path, repository) as stage:
-        with locked(stage.installation.database.file):
+        with locked(sqlite_file(stage.installation.database.url)):
             acks = await asyncio.gather(slack.send(command), slack.send(event, seconds=2))
             told = await stage.told(command["payload"]["response_url"])
         assert acks[0]

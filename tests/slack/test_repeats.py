@@ -14,7 +14,7 @@ import pytest
 from adapters.slack.inbound import CommandNames, message_of
 from bot.bootstrap import Installation
 from bot.conversation import message_json
-from store.database import Database
+from store.database import open_database
 from tests.slack.conftest import ACCESS, installation_in
 from tests.slack.doomed import AFTER, ANSWERED, BEFORE, POINTS, RECEIVED
 from tests.slack.double import Slack, Slow, person
@@ -323,7 +323,7 @@ def left_over(scene: Scene, envelope: Json, age_seconds: float) -> None:
     assert message.delivery is not None
     key, stored = message.delivery, message_json(message)
     database = scene.database
-    long_ago = Database(database.file, database.terms, lambda: time.time() - age_seconds)
+    long_ago = open_database(database.url, database.terms, lambda: time.time() - age_seconds)
     assert write(long_ago, lambda tx: tx.deliveries.receive(key, stored, GONE))
     long_ago.close()
 

@@ -16,7 +16,7 @@ from slack_sdk.oauth.state_store.sqlalchemy import AsyncSQLAlchemyOAuthStateStor
 from sqlalchemy import MetaData
 
 from bot.bootstrap import Installation, Service
-from store.database import Database
+from store.database import Database, sqlite_file
 from tests.slack import payloads
 from tests.slack.conftest import installation_in, slack_settings
 from tests.slack.double import Channel, Slack
@@ -50,7 +50,7 @@ async def browser() -> AsyncIterator[aiohttp.ClientSession]:
 
 def tokens(installation: Installation) -> list[str]:
     """The bot tokens that are kept."""
-    with closing(sqlite3.connect(installation.database.file)) as connection:
+    with closing(sqlite3.connect(sqlite_file(installation.database.url))) as connection:
         return [row[0] for row in connection.execute("SELECT bot_token FROM slack_bots")]
 
 

@@ -1,30 +1,12 @@
-"""A database of one's own for each test: a real file, with a clock that a test sets."""
+"""A database of one's own for each test, of each kind, with a clock that a test sets."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from store.database import Database
-from store.schema import bring_up_to_date
+from store.database import Database, open_database, sqlite_file
 from tests.store.factories import TERMS, Clock
-
-
-@pytest.fixture(scope="session")
-def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An up-to-date database without any run, to be copied."""
-    file = tmp_path_factory.mktemp("empty") / "baton.db"
-    database = Database(file, TERMS)
-    bring_up_to_date(database)
-    database.close()
-    return file
-
-
-@pytest.fixture
-def file(empty_file: Path, tmp_path: Path) -> Path:
-    """The file of this test's database."""
-    return Path(shutil.copy(empty_file, tmp_path / "baton.db"))
 
 
 @pytest.fixture
@@ -34,8 +16,16 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def database(file: Path, clock: Clock) -> Iterator[Database]:
+def database(url: str, clock: Clock) -> Iterator[Database]:
     """This test's database."""
-    database = Database(file, TERMS, clock)
+    database = open_database(url, TERMS, clock)
     yield database
     database.close()
+
+
+@pytest.fixture
+def file(url: str) -> Path:
+    """The file of this test's database; a test that wants it is about SQLite alone."""
+    if not url.startswith("sqlite"):
+        pytest.skip("there is no file")
+    return sqlite_file(url)

@@ -21,12 +21,14 @@ from bot.ports import NewRun, Transaction
 from bot.run import Run, RunStatus, Step, Worktree
 from store.database import Database
 from store.rows import plan_json
-from store.tables import runs
+from store.tables import CLAIM_NUMBERS, runs
 from store.transaction import Terms
 
 LEASE_SECONDS = 60.0
 ORPHAN_SECONDS = 3 * 86400.0
-TERMS = Terms(lease_seconds=LEASE_SECONDS, orphan_seconds=ORPHAN_SECONDS)
+TERMS = Terms(
+    lease_seconds=LEASE_SECONDS, presence_seconds=LEASE_SECONDS, orphan_seconds=ORPHAN_SECONDS
+)
 BEGAN = 1_700_000_000.0
 HOST = "here"
 WORKER = "here:1:a"
@@ -116,9 +118,14 @@ def impossible(row: Mapping[str, Any]) -> str | None:
     return next((why for why, holds in rules.items() if not holds), None)
 
 
+def now_of(database: Database) -> float:
+    """What the database's clock says."""
+    return database.read(lambda tx: tx.now)
+
+
 def put(database: Database, state: str, **columns: Any) -> str:
     """Put a run in this state into the database; returns its id."""
-    now, number = database.clock(), next(_numbers)
+    now, number = now_of(database), next(_numbers)
     row: dict[str, Any] = {
         "id": f"r{number:07d}",
         "workflow": "deploy",
@@ -158,6 +165,8 @@ def put(database: Database, state: str, **columns: Any) -> str:
     assert impossible(row) is None, impossible(row)
     with database.connect() as connection, connection.begin():
         connection.execute(insert(runs), row)
+        if database.kind == "postgresql":
+            connection.exec_driver_sql(f"SELECT setval('{CLAIM_NUMBERS}', {row['claim']})")
     return str(row["id"])
 
 

@@ -21,9 +21,9 @@ from bot.parser import parse
 from bot.ports import DatabaseUnavailableError, Transaction, WorktreeHeldError
 from bot.run import Change as By
 from bot.run import Run
-from store.database import Change, Database
+from store.database import Change, Database, LoopStore, sqlite_file
+from store.sqlite import SqliteDatabase
 from store.tables import events
-from store.writer import SqliteStore
 from tests.store.factories import (
     BEGAN,
     TERMS,
@@ -60,8 +60,8 @@ def rules(tmp_path: Path) -> Conductor:
 
 
 @pytest.fixture
-async def store(database: Database) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore(database)
+async def store(database: Database) -> AsyncIterator[LoopStore]:
+    store = database.open_store()
     store.start()
     yield store
     await store.close()
@@ -108,7 +108,7 @@ def test_a_handler_that_raises_harms_no_neighbour(database: Database, bad: Any) 
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
 async def test_everybody_in_a_batch_is_answered(
-    database: Database, store: SqliteStore, bad: Any
+    database: Database, store: LoopStore, bad: Any
 ) -> None:
     ids = [put(database, "failed") for _ in range(8)]
     changes = [resuming(run_id) for run_id in ids]
@@ -119,7 +119,7 @@ async def test_everybody_in_a_batch_is_answered(
     assert [run.epoch for run in results if isinstance(run, Run)] == [3] * 8
 
 
-async def test_who_stops_waiting_harms_no_neighbour(database: Database, store: SqliteStore) -> None:
+async def test_who_stops_waiting_harms_no_neighbour(database: Database, store: LoopStore) -> None:
     ids = [put(database, "failed") for _ in range(6)]
     writes = [asyncio.create_task(store.write(resuming(run_id))) for run_id in ids]
     await asyncio.sleep(0)
@@ -223,7 +223,7 @@ def test_a_failed_neighbour_does_not_make_a_delivery_done(
 
 
 def _say_and_die(file: Path, said: Message, *, before_commit: bool) -> None:
-    rules, database = conductor(file.parent), Database(file, TERMS)
+    rules, database = conductor(file.parent), SqliteDatabase(file, TERMS)
 
     def change(tx: Transaction) -> Answer:
         answer = rules.change(tx, parsed(said))
@@ -282,7 +282,9 @@ def full_by_size(database: Database) -> Iterator[None]:
         assert raw is not None
         raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (database.file.stat().st_size + 100_000, hard))
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (sqlite_file(database.url).stat().st_size + 100_000, hard)
+    )
     try:
         yield
     finally:
@@ -291,6 +293,7 @@ def full_by_size(database: Database) -> Iterator[None]:
 
 @pytest.mark.parametrize("full", [full_by_pages, full_by_size])
 @pytest.mark.parametrize("size", [1, 5])
+@pytest.mark.usefixtures("file")
 def test_a_full_disk_loses_nothing_that_was_answered(
     database: Database, rules: Conductor, full: Any, size: int
 ) -> None:

@@ -1,15 +1,15 @@
 """Tokens and sessions in the database: digests, names, ends."""
 
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from bot.access import Role
 from bot.keys import SESSION_SECONDS, Session, Token, digest, new_secret, new_token, valid_name
 from bot.ports import Transaction
-from store.database import Database
+from store.database import Database, sqlite_file
 from tests.store.factories import BEGAN, Clock, write
 
 CI = Token(name="ci", role=Role.OPERATOR, created_at=BEGAN, created_by="cli:ana")
@@ -76,10 +76,11 @@ def test_the_index_itself_knows_no_two_of_one_name(database: Database) -> None:
     """Whoever looks before they leap may be too late; the database is not."""
     add(database, CI, "first")
     with (
-        closing(sqlite3.connect(database.file, isolation_level=None)) as other,
-        pytest.raises(sqlite3.IntegrityError),
+        database.connect() as other,
+        other.begin(),
+        pytest.raises(IntegrityError),
     ):
-        other.execute(
+        other.exec_driver_sql(
             "INSERT INTO tokens (digest, name, role, created_at, created_by)"
             " VALUES ('x', 'ci', 'admin', 0, 'cli:eve')"
         )
@@ -165,11 +166,13 @@ def test_nothing_stays_of_what_is_rolled_back(database: Database) -> None:
     assert session_of(database, "cookie") is None
 
 
-def test_only_digests_are_in_the_file(database: Database) -> None:
+def test_only_digests_are_in_the_file(database: Database, file: Path) -> None:
     token, cookie = new_token(), new_secret()
     add(database, CI, token)
     open_session(database, replace(SESSION, token=digest(token)), cookie)
-    content = b"".join(file.read_bytes() for file in database.file.parent.glob("baton.db*"))
+    content = b"".join(
+        file.read_bytes() for file in sqlite_file(database.url).parent.glob("baton.db*")
+    )
     assert digest(token).encode() in content
     for secret in (token, token.removeprefix("baton_"), cookie):
         assert secret.encode() not in content

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 
 from bot.ports import Transaction, WorktreeHeldError
 from bot.run import Change, Run
-from store.database import Database
+from store.sqlite import SqliteDatabase
 from tests.store.factories import (
     LEASE_SECONDS,
     ORPHAN_SECONDS,
@@ -82,7 +82,7 @@ class Life(RuleBasedStateMachine):
         self.clock = Clock()
         self.directory = tempfile.TemporaryDirectory()
         file = shutil.copy(self.template, Path(self.directory.name) / "baton.db")
-        self.database = Database(Path(file), TERMS, self.clock)
+        self.database = SqliteDatabase(Path(file), TERMS, self.clock)
         with self.database.connect() as connection:
             connection.rollback()
             assert connection.connection.driver_connection is not None

@@ -18,10 +18,11 @@ from bot.conversation import Conversation
 from bot.ports import Transaction, WorktreeHeldError
 from bot.run import Change, Run, RunStatus, Step, Worktree
 from store import schema
-from store.database import Database
+from store.database import Database, open_database
+from store.sqlite import SqliteDatabase
 from store.tables import metadata, runs
-from store.transaction import Terms
 from store.transitions import TRANSITIONS, Verb
+from tests.postgres import Postgres
 from tests.store.factories import (
     BEGAN,
     CONVERSATION,
@@ -264,8 +265,8 @@ def test_the_edge_of_stale(database: Database, clock: Clock, state: str, after: 
 
 @pytest.mark.parametrize("days", [0.5, 3, 30])
 def test_the_orphan_days_are_bound_values(file: Path, clock: Clock, days: float) -> None:
-    terms = Terms(lease_seconds=LEASE_SECONDS, orphan_seconds=days * 86400)
-    database = Database(file, terms, clock)
+    terms = replace(TERMS, orphan_seconds=days * 86400)
+    database = SqliteDatabase(file, terms, clock)
     run_id = put(database, "claimed")
     clock.now = BEGAN + days * 86400
     assert looked_up(database) == listed(database) == set()
@@ -442,24 +443,56 @@ def test_the_newest_migration_is_the_current_one() -> None:
 
 
 def test_the_migrations_make_the_tables(database: Database) -> None:
-    assert schema.version_of(database.file) == schema.CURRENT
+    assert database.version() == schema.CURRENT
     with database.connect() as connection:
         context = MigrationContext.configure(connection, opts={"include_name": _is_ours})
         assert compare_metadata(context, metadata) == []
 
 
 def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
-    """The tables of slack_sdk's store are compared with its own description of them."""
-    return kind != "table" or not (name or "").startswith("slack_")
+    """slack_sdk's tables are compared with its own description; the engine makes its own."""
+    return kind != "table" or not (name or "").startswith(("slack_", "procrastinate_"))
 
 
+@pytest.mark.usefixtures("file")
 def test_the_migrations_make_the_same_sql(database: Database, tmp_path: Path) -> None:
     """Autogenerate does not see conditions of indexes, so the stored SQL is compared as well."""
-    made = Database(tmp_path / "made.db", TERMS)
+    made = SqliteDatabase(tmp_path / "made.db", TERMS)
     with made.connect() as connection, connection.begin():
         metadata.create_all(connection)
     assert _schema(made) == _schema(database)
     made.close()
+
+
+def test_both_kinds_have_the_same_conditions_of_indexes(postgres: Postgres) -> None:
+    database = open_database(postgres.up_to_date(), TERMS)
+    with database.connect() as connection:
+        rows = connection.exec_driver_sql(
+            "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'"
+        )
+        partial = {row.indexname for row in rows if " WHERE " in row.indexdef}
+    expected = {
+        index.name
+        for table in metadata.tables.values()
+        for index in table.indexes
+        if index.dialect_options["postgresql"]["where"] is not None
+    }
+    assert {name for name in partial if "procrastinate" not in name} == expected
+    database.close()
+
+
+def test_text_is_compared_by_its_code_points(postgres: Postgres) -> None:
+    """Ids and conversations are looked up by their beginnings, whatever language is set there."""
+    database = open_database(postgres.up_to_date(), TERMS)
+    with database.connect() as connection:
+        rows = connection.exec_driver_sql(
+            "SELECT table_name, column_name FROM information_schema.columns"
+            " WHERE table_schema = 'public' AND collation_name IS DISTINCT FROM 'C'"
+            " AND data_type IN ('text', 'character varying')"
+        )
+        found = {row.table_name for row in rows}
+    assert found & set(metadata.tables) == set()
+    database.close()
 
 
 def _schema(database: Database) -> set[tuple[str, tuple[str, ...]]]:

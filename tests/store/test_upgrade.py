@@ -10,8 +10,9 @@ from alembic.config import Config
 
 from bot.run import RunStatus
 from store import schema
-from store.database import Database
+from store.database import Database, sqlite_file
 from store.schema import bring_up_to_date
+from store.sqlite import SqliteDatabase
 from tests.store.factories import TERMS, get
 
 _RUN = {
@@ -44,11 +45,11 @@ def _fill(file: Path) -> None:
 
 
 def test_runs_cards_and_deliveries_of_the_first_version_live_on(tmp_path: Path) -> None:
-    database = Database(tmp_path / "baton.db", TERMS)
+    database = SqliteDatabase(tmp_path / "baton.db", TERMS)
     _first_version(database)
-    _fill(database.file)
+    _fill(sqlite_file(database.url))
     bring_up_to_date(database)
-    assert schema.version_of(database.file) == schema.CURRENT
+    assert database.version() == schema.CURRENT
     run = get(database, "oldoldol")
     assert (run.status, run.requested.name) == (RunStatus.FAILED, None)
     due = database.read(lambda tx: list(tx.cards.due("terminal:ana", "terminal:ana")))

@@ -20,7 +20,7 @@ from bot.bootstrap import Installation, Joined, Service, installed, serving
 from bot.bootstrap import web as serving_web
 from bot.keys import Token, digest, new_token
 from bot.run import Run
-from store.database import Database
+from store.database import Database, sqlite_file
 from store.tables import events
 from tests.conftest import settings_for
 from tests.store.factories import put
@@ -108,7 +108,7 @@ class Web:
 
     async def baton(self, *words: str) -> tuple[int, str]:
         """The command line, as a process on the same database: its exit code and output."""
-        return await baton(self.database.file, *words)
+        return await baton(sqlite_file(self.database.url), *words)
 
 
 async def baton(file: Path, *words: str, **settings: str) -> tuple[int, str]:

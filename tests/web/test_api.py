@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from store.database import Database
-from tests.store.factories import row_of
+from tests.store.factories import now_of, row_of
 from tests.web.asking import Answered, Asking
 from tests.web.house import Web
 
@@ -352,7 +352,7 @@ async def test_the_last_use_of_a_token_is_noted(web: Web) -> None:
         return next(one.last_used_at for one in tokens if one.name == "used")
 
     assert await used() is None
-    begun = web.database.clock()
+    begun = now_of(web.database)
     await script.get("/api/runs")
     watch = web.service.store.watch()
     while (first := await used()) is None:

@@ -8,6 +8,7 @@ from contextlib import closing
 
 import pytest
 
+from store.database import sqlite_file
 from tests.web.asking import Answered
 from tests.web.house import Web
 from tests.web.test_guard import assert_guarded
@@ -17,7 +18,7 @@ _REFERENCE = re.compile(r"\b[0-9a-f]{8}\b")
 
 def broken(web: Web, statement: str) -> None:
     """Somebody did this to the database beside Baton."""
-    with closing(sqlite3.connect(web.database.file, isolation_level=None)) as other:
+    with closing(sqlite3.connect(sqlite_file(web.database.url), isolation_level=None)) as other:
         other.execute(statement)
 
 
@@ -97,7 +98,7 @@ async def test_a_look_never_waits_for_whoever_writes(fresh: Web) -> None:
     secret = await fresh.token("viewer", "looks")
     browser = await fresh.browser("viewer")
     run_id = fresh.put("failed")
-    with closing(sqlite3.connect(fresh.database.file, isolation_level=None)) as other:
+    with closing(sqlite3.connect(sqlite_file(fresh.database.url), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         begun = time.monotonic()
         try:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.store.factories import now_of
 from tests.web.asking import COOKIE, Answered, Asking, signed_in
 from tests.web.house import Web
 
@@ -259,7 +260,7 @@ async def test_whoever_signed_out_is_out(web: Web) -> None:
 async def test_a_session_comes_to_its_end(web: Web) -> None:
     browser = await web.browser("operator", "expires")
     assert await is_in(browser.asking)
-    sql(web, "UPDATE sessions SET expires_at = ? WHERE name = 'expires'", web.database.clock())
+    sql(web, "UPDATE sessions SET expires_at = ? WHERE name = 'expires'", now_of(web.database))
     assert not await is_in(browser.asking)
     await web.browser()
     with web.database.connect() as connection:

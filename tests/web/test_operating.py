@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bot.bootstrap import installed, platforms, serving
 from bot.bootstrap import web as serving_web
+from store.database import sqlite_file
 from tests.conftest import DEADLINE_SECONDS, Person, settings_for
 from tests.slack.conftest import ACCESS, slack_settings
 from tests.slack.double import Slack, TooMany
@@ -67,7 +68,7 @@ async def test_without_a_worker_it_is_not_ready(fresh: Web) -> None:
 async def test_while_others_keep_the_database_it_answers_and_is_not_ready(fresh: Web) -> None:
     """Nobody can work: no heartbeat comes through, and the lease of the worker runs out."""
     await until_ready(fresh.asking, is_ready)
-    with closing(sqlite3.connect(fresh.database.file, isolation_level=None)) as other:
+    with closing(sqlite3.connect(sqlite_file(fresh.database.url), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         answer = await until_ready(fresh.asking, lambda answer: answer.status == 503)
         assert set(answer.json["wrong"]) <= {"worker", "database"}
@@ -77,7 +78,7 @@ async def test_while_others_keep_the_database_it_answers_and_is_not_ready(fresh:
 
 async def test_with_tables_of_another_baton_it_is_not_ready(fresh: Web) -> None:
     await until_ready(fresh.asking, is_ready)
-    with closing(sqlite3.connect(fresh.database.file, isolation_level=None)) as other:
+    with closing(sqlite3.connect(sqlite_file(fresh.database.url), isolation_level=None)) as other:
         other.execute("UPDATE alembic_version SET version_num = '9999'")
         answer = await until_ready(fresh.asking, lacks("migrations"))
         assert set(answer.json["wrong"]) == {"migrations"}
@@ -103,9 +104,9 @@ def _write_over(file: Path, content: bytes) -> None:
 
 async def test_with_a_damaged_database_it_is_not_ready(tmp_path: Path, repository: Path) -> None:
     async with opened(installation_for(tmp_path, repository)) as web:
-        with damaged(web.database.file):
+        with damaged(sqlite_file(web.database.url)):
             answer = await until_ready(web.asking, lacks("database"))
-            assert str(web.database.file) not in answer.text
+            assert str(sqlite_file(web.database.url)) not in answer.text
             assert "Traceback" not in answer.text
             assert (await web.asking.get("/healthz")).status == 200
 
@@ -122,7 +123,7 @@ async def test_changes_are_told_again_once_the_database_is_mended(
     async with opened(installation_for(tmp_path, repository)) as web:
         script, run_id = await web.script(), web.put("failed")
         async with script.stream() as stream:
-            with damaged(web.database.file):
+            with damaged(sqlite_file(web.database.url)):
                 await until_ready(web.asking, lacks("database"))
                 await until_logged(web, "worker.heartbeat_rejected")
             code, said = await web.baton("cancel", run_id)
@@ -317,7 +318,7 @@ async def test_without_the_database_what_baton_counts_itself_is_still_told(
         await Person(web.service).says("/status nothere")
         told = {"verb": "status", "door": "terminal", "outcome": "not_found"}
         before = value(await measured(web.asking), "baton_commands_total", **told)
-        with damaged(web.database.file):
+        with damaged(sqlite_file(web.database.url)):
             await until_ready(web.asking, lacks("database"))
             samples = await measured(web.asking)
         assert value(samples, "baton_commands_total", **told) == before >= 1

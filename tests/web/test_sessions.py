@@ -45,7 +45,7 @@ async def test_a_ticket_is_no_token(fresh: Web) -> None:
 async def test_a_ticket_outlives_a_database_that_is_busy(
     tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("store.database._BUSY_SECONDS", 0.2)
+    monkeypatch.setattr("store.sqlite._BUSY_SECONDS", 0.2)
     async with opened(installation_for(tmp_path, repository)) as web:
         with kept_locked(web.database):
             answer = await web.asking.get(link_of(web))

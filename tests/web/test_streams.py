@@ -19,9 +19,10 @@ from adapters.web import streams
 from bot.bootstrap import Joined, serving
 from bot.bootstrap import web as serving_web
 from bot.ports import Store, Transaction
-from store.database import Database
+from store.database import sqlite_file
+from store.sqlite import SqliteDatabase
 from tests.conftest import DEADLINE_SECONDS, Person
-from tests.store.factories import TERMS, write
+from tests.store.factories import TERMS, now_of, write
 from tests.web.asking import Asking, Stream, open_session
 from tests.web.house import ROOT, Web, address_in, installation_for, opened
 
@@ -86,7 +87,7 @@ def _fail(tx: Transaction, run_id: str) -> None:
 async def test_a_change_of_another_store_is_heard_soon(fresh: Web) -> None:
     """Another process has its own connection; the median of several rounds is measured."""
     script = await fresh.script()
-    other = Database(fresh.database.file, TERMS)
+    other = SqliteDatabase(sqlite_file(fresh.database.url), TERMS)
     took = []
     async with script.stream() as stream:
         for _ in range(5):
@@ -117,7 +118,7 @@ async def test_a_run_whose_lease_runs_out_is_heard(tmp_path: Path, repository: P
     async with opened(installation_for(tmp_path, repository)) as web:
         script = await web.script()
         async with script.stream() as stream:
-            run_id = web.put("working", lease_expires_at=web.database.clock() + 0.3)
+            run_id = web.put("working", lease_expires_at=now_of(web.database) + 0.3)
             async with asyncio.timeout(DEADLINE_SECONDS):
                 while not (run := await stream.run())["stale"]:
                     pass

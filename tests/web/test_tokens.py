@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from store.database import sqlite_file
 from tests.web.house import Web, baton
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -64,7 +65,7 @@ async def test_exit_codes(web: Web, words: list[str], expected: int) -> None:
 @pytest.mark.parametrize("local", ["operator", "none"])
 async def test_only_admins_make_and_revoke(web: Web, local: str) -> None:
     await web.token("viewer", f"stays-{local}")
-    file: Path = web.database.file
+    file: Path = sqlite_file(web.database.url)
     for words in (
         ["create", f"by-{local}", "--role", "viewer"],
         ["revoke", f"stays-{local}"],
@@ -82,7 +83,9 @@ async def test_only_admins_make_and_revoke(web: Web, local: str) -> None:
 
 async def test_who_may_nothing_sees_no_tokens(web: Web) -> None:
     await web.token("viewer", "unseen")
-    code, said = await baton(web.database.file, "token", "list", BATON_ACCESS__LOCAL="none")
+    code, said = await baton(
+        sqlite_file(web.database.url), "token", "list", BATON_ACCESS__LOCAL="none"
+    )
     assert code == 4
     assert "unseen" not in said
 

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from store.partial import where
+
 revision = "0001"
 down_revision = None
 
@@ -34,7 +36,7 @@ def upgrade() -> None:
         "deliveries",
         ["received_at"],
         unique=False,
-        sqlite_where=sa.text("state = 'received'"),
+        **where("state = 'received'"),
     )
     op.create_table(
         "events",
@@ -58,7 +60,7 @@ def upgrade() -> None:
         "events",
         ["actor", "verb", "at"],
         unique=False,
-        sqlite_where=sa.text("outcome IN ('denied', 'busy')"),
+        **where("outcome IN ('denied', 'busy')"),
     )
     op.create_index("ix_events_run", "events", ["run_id", "id"], unique=False)
     op.create_table(
@@ -112,28 +114,28 @@ def upgrade() -> None:
         "runs",
         ["lease_expires_at"],
         unique=False,
-        sqlite_where=sa.text("worker IS NOT NULL AND status = 'running'"),
+        **where("worker IS NOT NULL AND status = 'running'"),
     )
     op.create_index(
         "ix_runs_stopping",
         "runs",
         ["host"],
         unique=False,
-        sqlite_where=sa.text("held_path IS NOT NULL AND status = 'cancelled'"),
+        **where("held_path IS NOT NULL AND status = 'cancelled'"),
     )
     op.create_index(
         "ix_runs_waiting",
         "runs",
         ["host", "claim"],
         unique=False,
-        sqlite_where=sa.text("worker IS NULL AND status IN ('pending', 'running')"),
+        **where("worker IS NULL AND status IN ('pending', 'running')"),
     )
     op.create_index(
         "ix_runs_worker",
         "runs",
         ["worker"],
         unique=False,
-        sqlite_where=sa.text("held_path IS NOT NULL"),
+        **where("held_path IS NOT NULL"),
     )
     op.create_index("uq_runs_held_worktree", "runs", ["held_host", "held_path"], unique=True)
     op.create_table(

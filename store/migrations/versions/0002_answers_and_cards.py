@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from store.partial import where
+
 revision = "0002"
 down_revision = "0001"
 
@@ -27,7 +29,7 @@ def _deliveries() -> None:
         "ix_deliveries_due",
         "deliveries",
         ["received_at"],
-        sqlite_where=sa.text("message IS NOT NULL"),
+        **where("message IS NOT NULL"),
     )
     # Until now only doors that wait for their answer had deliveries: none of them is due.
     op.execute("UPDATE deliveries SET message = NULL")
@@ -45,13 +47,13 @@ def _cards() -> None:
         "ix_runs_card_due",
         "runs",
         ["channel", "changed_at"],
-        sqlite_where=sa.text("shown_version < version"),
+        **where("shown_version < version"),
     )
     op.drop_index("ix_cards_channel", "cards")
     op.drop_column("cards", "shown_version")
     for name in ("owner", "posting", "news"):
         op.add_column("cards", sa.Column(name, sa.Text()))
     op.add_column(
-        "cards", sa.Column("mentioned", sa.Boolean(), nullable=False, server_default=sa.text("0"))
+        "cards", sa.Column("mentioned", sa.Boolean(), nullable=False, server_default=sa.false())
     )
     op.create_index("ix_cards_message", "cards", ["channel", "message"])

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from store.partial import where
+
 revision = "0004"
 down_revision = "0003"
 
@@ -24,7 +26,7 @@ def upgrade() -> None:
         "tokens",
         ["name"],
         unique=True,
-        sqlite_where=sa.text("revoked_at IS NULL"),
+        **where("revoked_at IS NULL"),
     )
     op.create_table(
         "sessions",

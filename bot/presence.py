@@ -1,0 +1,38 @@
+"""Which processes are alive, on this host and on others."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from bot.ports import Presence, Store
+
+
+def name_of(host: str, pid: int, unique: str) -> str:
+    """The name of a process: no two have the same."""
+    return f"{host}:{pid}:{unique}"
+
+
+def host_of(name: str) -> str:
+    """The host of the process of this name."""
+    return name.rsplit(":", 2)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class SharedPresence:
+    """Implements bot.ports.Presence for a database that many hosts share.
+
+    What ends on this host is known at once; of other hosts it is known only that nothing has
+    been heard of their processes for some time.
+    """
+
+    host: str
+    here: Presence
+    store: Store
+
+    async def gone(self, names: Collection[str]) -> Collection[str]:
+        """Those of these processes that have ended, as far as anybody can tell."""
+        ours = {name for name in names if host_of(name) == self.host}
+        gone = set(await self.here.gone(ours))
+        elsewhere = set(names) - ours
+        if elsewhere:
+            gone |= elsewhere - set(await self.store.read(lambda tx: tx.live_workers()))
+        return gone

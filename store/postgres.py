@@ -1,0 +1,285 @@
+"""A PostgreSQL database: its transactions, by its own clock; it may be shared by many hosts.
+
+It works behind a pooler that hands out another connection for each transaction: nothing is kept
+on a connection from one transaction to the next.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from bot.errors import ConfigurationError
+from bot.ports import DatabaseUnavailableError, Transaction, Waker
+from store.database import Change, LoopStore
+from store.postgres_errors import (
+    breaks_connection,
+    is_passing,
+    is_repeatable,
+    translated,
+)
+from store.postgres_tables import bring_to, version_on
+from store.snapshots import Snapshots, SnapshotWatch
+from store.transaction import OpenTransaction, Terms
+
+T = TypeVar("T")
+
+WRITERS = 8
+READERS = 4
+_AGAIN_SECONDS = (0.05, 0.2, 0.5, 1.0, 1.5)
+_FATE_SECONDS = 15.0
+_FATE_AGAIN_SECONDS = 0.2
+_REPEATS = 5
+_CONNECT: dict[str, Any] = {
+    "connect_timeout": 5,
+    "application_name": "baton",
+    # A peer that vanished without a word is noticed within seconds.
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+_CLOCK = "extract(epoch FROM clock_timestamp())::float8"
+_TO_WRITE = (
+    "BEGIN; SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '15s';"
+    # Whoever is frozen in the middle of a transaction must not keep everybody else waiting.
+    " SET LOCAL idle_in_transaction_session_timeout = '10s';"
+    f" SELECT {_CLOCK}, pg_current_xact_id()::text"
+)
+_TO_READ = f"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SELECT {_CLOCK}, ''"
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A transaction that is open: on what, since when by the database's clock, and its number."""
+
+    connection: Connection
+    now: float
+    number: str
+
+
+def _cursor(connection: Connection) -> psycopg.Cursor[Any]:
+    """The driver's own."""
+    cursor: Any = connection.connection.cursor()
+    return cursor  # type: ignore[no-any-return] # SQLAlchemy knows no driver's types
+
+
+class PostgresDatabase:
+    """Implements store.database.Database on PostgreSQL; any number of threads may use it."""
+
+    kind = "postgresql"
+
+    def __init__(
+        self,
+        url: str,
+        terms: Terms,
+        clock: Callable[[], float] | None = None,
+        waker: Waker | None = None,
+    ) -> None:
+        """Raises ConfigurationError where that is no URL of a PostgreSQL database."""
+        self.url = url
+        self.terms = terms
+        self._clock = clock
+        self._waker = waker
+        self._engine = self._engine_for(url)
+        self._snapshots = Snapshots(self._snapshot)
+
+    @staticmethod
+    def _engine_for(url: str) -> Engine:
+        try:
+            conninfo_to_dict(url)
+        except psycopg.ProgrammingError as error:
+            reason = "database.url: that is not how the address of a PostgreSQL database is written"
+            raise ConfigurationError(reason) from error
+
+        def connect() -> psycopg.Connection[Any]:
+            # Prepared statements would stay behind on a pooler's connection.
+            return psycopg.connect(url, autocommit=True, prepare_threshold=None, **_CONNECT)
+
+        return create_engine(
+            "postgresql+psycopg://",
+            creator=connect,
+            pool_size=WRITERS + READERS + 1,
+            max_overflow=0,
+            use_native_hstore=False,
+        )
+
+    # --- transactions ----------------------------------------------------------------------
+
+    @contextmanager
+    def _transaction(self, words: str) -> Iterator[_Open]:
+        """An open transaction; what is not committed inside of this is rolled back."""
+        opened = self._begun(words)
+        try:
+            yield opened
+        except BaseException as error:
+            self._give_back(opened.connection, error)
+            raise
+        opened.connection.close()
+
+    def _begun(self, words: str) -> _Open:
+        """Nothing has happened yet, so what may pass is tried again."""
+        for pause in _AGAIN_SECONDS:
+            try:
+                return self._try_to_begin(words)
+            except (DBAPIError, psycopg.Error) as error:
+                if not is_passing(error):
+                    raise
+            time.sleep(pause)
+        return self._try_to_begin(words)
+
+    def _try_to_begin(self, words: str) -> _Open:
+        connection = self._engine.connect()
+        try:
+            now, number = self._last_row(connection, words)
+        except BaseException as error:
+            self._give_back(connection, error)
+            raise
+        return _Open(connection, self._clock() if self._clock else now, number)
+
+    @staticmethod
+    def _last_row(connection: Connection, words: str) -> Sequence[Any]:
+        with _cursor(connection) as cursor:
+            cursor.execute(words)
+            while cursor.nextset():
+                pass
+            row = cursor.fetchone()
+        return row or ()
+
+    def _give_back(self, connection: Connection, error: BaseException) -> None:
+        """To the pool; where it is broken, so are those that have been there as long."""
+        if breaks_connection(error):
+            connection.invalidate()
+            connection.close()
+            self._engine.dispose()
+        else:
+            connection.close()
+
+    # --- writing and reading ---------------------------------------------------------------
+
+    def write(self, changes: Sequence[Change]) -> list[Any]:
+        """Carry out each change in a transaction of its own."""
+        return [self._settled(change) for change in changes]
+
+    def _settled(self, change: Change) -> Any:  # noqa: ANN401 - the change's result, or an exception
+        try:
+            with translated():
+                return self._carried_out(change)
+        except Exception as error:  # noqa: BLE001 - given to whoever asked for the change
+            return error
+
+    def _carried_out(self, change: Change) -> Any:  # noqa: ANN401 - the change's result
+        """Where it is sure that nothing happened, the whole is done again."""
+        for _ in range(_REPEATS):
+            try:
+                return self._once(change)
+            except (DBAPIError, psycopg.Error) as error:
+                if not is_repeatable(error):
+                    raise
+        return self._once(change)
+
+    def _once(self, change: Change) -> Any:  # noqa: ANN401 - the change's result
+        with self._transaction(_TO_WRITE) as opened:
+            transaction = OpenTransaction(opened.connection, self.terms, opened.now, crowded=True)
+            result = change(transaction)
+            transaction.flush()
+            claims = transaction.claims
+            if self._waker is not None and claims.waiting:
+                self._waker.enqueue(opened.connection.connection.driver_connection, claims.waiting)
+            self._commit(opened)
+        if self._waker is not None and claims.cancelled:
+            self._waker.abort(claims.cancelled)
+        return result
+
+    def _commit(self, opened: _Open) -> None:
+        """Raises an error of the driver where it is sure that nothing happened."""
+        try:
+            opened.connection.connection.commit()
+        except psycopg.Error as error:
+            if not self._was_committed(opened.number):
+                raise
+            self._give_back(opened.connection, error)
+
+    def _was_committed(self, number: str) -> bool:
+        """What became of a transaction whose commit was not answered.
+
+        Raises DatabaseUnavailableError where nobody can tell.
+        """
+        until = time.monotonic() + _FATE_SECONDS
+        while time.monotonic() < until:
+            with suppress(psycopg.Error, DBAPIError):
+                fate = self._asked("SELECT pg_xact_status(%s::xid8)", number)
+                if fate in {"committed", "aborted"}:
+                    return bool(fate == "committed")
+            time.sleep(_FATE_AGAIN_SECONDS)
+        raise DatabaseUnavailableError(
+            "it went away while this was being committed", busy=False, certain=False
+        )
+
+    def _asked(self, question: str, *values: str) -> Any:  # noqa: ANN401 - whatever it answers
+        """The answer to a question outside of any transaction."""
+        connection = self._engine.connect()
+        try:
+            with _cursor(connection) as cursor:
+                cursor.execute(question, values)
+                answer = (cursor.fetchone() or (None,))[0]
+        except BaseException as error:
+            self._give_back(connection, error)
+            raise
+        connection.close()
+        return answer
+
+    def read(self, look: Callable[[Transaction], T]) -> T:
+        """Run `look` on one snapshot, without waiting for writers."""
+        with translated(), self._transaction(_TO_READ) as opened:
+            return look(OpenTransaction(opened.connection, self.terms, opened.now))
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """A connection; the caller begins and ends its transactions."""
+        ordinary = {"isolation_level": "READ COMMITTED"}
+        with translated(), self._engine.connect() as connection:
+            yield connection.execution_options(**ordinary)
+
+    # --- the rest --------------------------------------------------------------------------
+
+    def _snapshot(self) -> str:
+        return str(self._asked("SELECT pg_current_snapshot()::text"))
+
+    def watch(self) -> SnapshotWatch:
+        """A new watch; it tells of everything that is committed from now on."""
+        return SnapshotWatch(self._snapshots)
+
+    def bring_to(self, version: str) -> None:
+        with translated():
+            bring_to(self._engine, version)
+
+    def version(self) -> str | None:
+        with translated(), self._engine.connect() as connection:
+            return version_on(connection)
+
+    def open_engine(self) -> AsyncEngine:
+        async def connect() -> psycopg.AsyncConnection[Any]:
+            return await psycopg.AsyncConnection.connect(
+                self.url, prepare_threshold=None, **_CONNECT
+            )
+
+        return create_async_engine("postgresql+psycopg://", async_creator=connect, pool_size=2)
+
+    def open_store(self) -> LoopStore:
+        # Imported here because the command line never needs it.
+        from store.threads import ThreadStore  # noqa: PLC0415 - see above
+
+        return ThreadStore(self)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._snapshots.close()
+        self._engine.dispose()
