@@ -1,7 +1,7 @@
 """Which processes of this host are alive: each holds a lock on a file of its own until it ends."""
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -28,8 +28,10 @@ class PresenceFiles:
             yield
             file.unlink(missing_ok=True)
 
-    def gone(self, name: str) -> bool:
-        """Whether the process of this name has ended."""
+    async def gone(self, names: Collection[str]) -> Collection[str]:
+        return {name for name in names if self._has_ended(name)}
+
+    def _has_ended(self, name: str) -> bool:
         with suppress(FileNotFoundError):
             with self._file(name).open("r+") as lock:
                 try:

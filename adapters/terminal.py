@@ -14,7 +14,8 @@ from bot.conversation import Author, Conversation, Door, Message
 from bot.dispatcher import Dispatcher
 from bot.notices import plain_talk
 from bot.outcome import Answer, Word
-from bot.ports import Card, Store, Transaction
+from bot.ports import Store, Transaction
+from bot.records import Card
 from bot.run import Run
 
 _TOUCHING = frozenset({Word.STARTED, Word.RESUMED, Word.CANCELLED})

@@ -10,7 +10,7 @@ from adapters.worktrees import Worktrees
 from bot.config import ECOSYSTEM
 from bot.run import Run
 from bot.supervision import Order
-from bot.workshop import Prepared
+from bot.workshop import Prepared, Pushed
 
 _STRAY_GIT = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"})
 _SHELL = ("/bin/sh", "-c")
@@ -19,8 +19,12 @@ _SHELL = ("/bin/sh", "-c")
 class LocalWorkshop:
     """Implements bot.ports.Workshop below one directory of this host."""
 
-    def __init__(self, worktrees: Worktrees, logs: Path, grace_seconds: float) -> None:
+    def __init__(
+        self, worktrees: Worktrees, logs: Path, grace_seconds: float, *, shared: bool = False
+    ) -> None:
+        """`shared` where other hosts may go on with what is done here."""
         self._worktrees = worktrees
+        self._shared = shared
         self._logs = logs.absolute()
         self._grace_seconds = grace_seconds
 
@@ -32,6 +36,7 @@ class LocalWorkshop:
             branch=run.branch,
             worktree=run.worktree,
             result=self._result(run),
+            commit=run.pushed,
         )
         self._logs.mkdir(parents=True, exist_ok=True)
         return self._order(run, command, self._logs, None)
@@ -45,6 +50,25 @@ class LocalWorkshop:
 
     def _result(self, run: Run) -> Path:
         return self._logs / f"{run.id}.{run.epoch}.prepared"
+
+    def pushing(self, run: Run) -> Order | None:
+        """The order that pushes the branch; None where nobody else could have it."""
+        if not self._shared:
+            return None
+        command = self._worktrees.pushing(
+            worktree=run.worktree, branch=run.branch, result=self._push_result(run)
+        )
+        return self._order(run, command, self._logs, None)
+
+    def pushed(self, run: Run) -> Pushed:
+        """What the push said; its file is read once."""
+        said = self._worktrees.push_result(self._push_result(run))
+        with suppress(OSError):
+            self._push_result(run).unlink()
+        return said
+
+    def _push_result(self, run: Run) -> Path:
+        return self._logs / f"{run.id}.{run.epoch}.{run.steps_done}.pushed"
 
     def step(self, run: Run) -> Order:
         """The order for the current step, which must be a command."""

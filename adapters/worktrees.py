@@ -1,17 +1,19 @@
-"""Baton's own git worktrees: where each one is, and the command that makes it or takes it up."""
+"""Baton's own git worktrees: where each one is, and the commands that prepare and push it."""
 
 import asyncio
 import hashlib
 import json
 import re
 import sys
-from pathlib import Path
+from pathlib import Path, PurePath
 
+from bot.hosts import Host
 from bot.run import Worktree
-from bot.workshop import Prepared
+from bot.workshop import Prepared, Pushed
 
-_SCRIPT = Path(__file__).with_name("prepare_worktree.py")
-_NO_RESULT = "The preparation of the worktree was cut short."
+_SCRIPT = Path(__file__).with_name("branch") / "__main__.py"
+_NOT_PREPARED = "The preparation of the worktree was cut short."
+_NOT_PUSHED = "The push was cut short."
 _TELLS_SECONDS = 3.0
 _MOST_TOLD = 64 * 1024
 _READABLE_LENGTH = 40
@@ -32,29 +34,49 @@ class Worktrees:
         nor a file system that ignores case can make two of them meet.
         """
         canonical = Path(repository).expanduser().resolve()
-        directory = self._root / _name(canonical.name, str(canonical)) / _name(branch, branch)
-        return Worktree(self._host, str(directory))
+        return Worktree(self._host, _directory(str(self._root), str(canonical), branch))
+
+    @staticmethod
+    def place_on(host: Host, repository: str, branch: str) -> Worktree:
+        """The same on another host, whose paths mean nothing here."""
+        return Worktree(host.name, _directory(host.root, repository, branch))
 
     def lock_path(self, worktree: Worktree) -> Path:
         """The lock file that the supervisors of this worktree share; never inside the worktree."""
         name = _name(Path(worktree.path).name, worktree.path)
         return self._root / "locks" / f"{name}.lock"
 
-    def preparation(
-        self, *, repository: str, base: str, branch: str, worktree: Worktree, result: Path
+    def preparation(  # noqa: PLR0913 - each is a fact of the run
+        self,
+        *,
+        repository: str,
+        base: str,
+        branch: str,
+        worktree: Worktree,
+        result: Path,
+        commit: str | None = None,
     ) -> tuple[str, ...]:
         """The command that makes the worktree or takes it up; may be repeated after any crash.
 
-        It ends with 0 once the worktree stands on its branch, and otherwise changed nothing that
-        a person made. `result` is a file that it writes for `result`; take another for every
-        attempt, or an attempt that was cut short may seem to have had the earlier one's.
+        With `commit`, what the run pushed last, the worktree gets that from the branch's remote
+        if this host has it not. The command ends with 0 once the worktree stands on its branch,
+        and otherwise changed nothing that a person made. `result` is a file that it writes for
+        `result`; take another for every attempt, or an attempt that was cut short may seem to
+        have had the earlier one's.
         """
         canonical = str(Path(repository).expanduser().resolve())
-        return (
-            *(sys.executable, "-I", "-X", "utf8", str(_SCRIPT)),
-            *(f"--repository={canonical}", f"--base={base}", f"--branch={branch}"),
-            *(f"--path={worktree.path}", f"--result={result.absolute()}"),
-        )
+        given = [f"--repository={canonical}", f"--base={base}"]
+        if commit is not None:
+            given.append(f"--commit={commit}")
+        return (*_script("prepare", worktree, branch, result), *given)
+
+    def pushing(self, *, worktree: Worktree, branch: str, result: Path) -> tuple[str, ...]:
+        """The command that pushes the branch to its remote, if it has one; may be repeated.
+
+        It ends with 0 however that went, and writes `result` for `push_result`; take another
+        file for every attempt.
+        """
+        return _script("push", worktree, branch, result)
 
     async def changes(self, worktree: Worktree, base: str) -> str:
         """What differs from the base, and what is not committed; empty where nobody can tell."""
@@ -73,7 +95,22 @@ class Worktrees:
             written = json.loads(path.read_text(encoding="utf-8"))
             return Prepared(reason=written["reason"], notice=written["notice"])
         except (OSError, ValueError, KeyError, TypeError):
-            return Prepared(reason=_NO_RESULT, notice=None)
+            return Prepared(reason=_NOT_PREPARED, notice=None)
+
+    def push_result(self, path: Path) -> Pushed:
+        """What the push that ended wrote into this file."""
+        try:
+            written = json.loads(path.read_text(encoding="utf-8"))
+            return Pushed(commit=written["commit"], reason=written["reason"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return Pushed(commit=None, reason=_NOT_PUSHED)
+
+
+def _script(errand: str, worktree: Worktree, branch: str, result: Path) -> tuple[str, ...]:
+    return (
+        *(sys.executable, "-I", "-X", "utf8", str(_SCRIPT), errand),
+        *(f"--branch={branch}", f"--path={worktree.path}", f"--result={result.absolute()}"),
+    )
 
 
 async def _git(path: Path, *words: str) -> str:
@@ -92,6 +129,11 @@ async def _git(path: Path, *words: str) -> str:
         await git.wait()
         return ""
     return said[:_MOST_TOLD].decode("utf-8", "replace")
+
+
+def _directory(root: str, repository: str, branch: str) -> str:
+    named = _name(PurePath(repository).name, repository)
+    return str(PurePath(root) / named / _name(branch, branch))
 
 
 def _name(readable: str, whole: str) -> str:

@@ -45,7 +45,8 @@ def database_in(folder: Path) -> Database:
 
 def conductor_in(folder: Path) -> Conductor:
     """The rules of a house where everybody may do everything."""
-    house = House(HOST, {}, Worktrees(folder / "worktrees", HOST), folder.joinpath, USAGES)
+    places = Worktrees(folder / "worktrees", HOST)
+    house = House(HOST, False, {}, places, folder.joinpath, USAGES)  # noqa: FBT003 - one host
     return Conductor(house, Policy({EVERYONE: Role.ADMIN}, Role.NONE))
 
 

@@ -2,10 +2,10 @@
 
 The map, bottom up; a module imports only from lines above it:
 
-    run, supervision, errors         a run and what works on it; why Baton does not start
+    run, hosts, supervision, errors  a run, and what it works on; why Baton does not start
     conversation, workflows, meter   who said what and where; what can be run; what is counted
     outcome, access, log             what came of it; who may; what the log says
-    watching, keys                   what pages show; what opens them
+    watching, keys, records          what pages show; what opens them; what is kept beside the runs
     ports, workshop, board           what store and adapters must provide
     speaker, patience, feed,         answers brought to where they belong, once each; who is told
     presence                         of every change; which processes are alive

@@ -5,7 +5,6 @@ import asyncio
 import json
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 from bot import bootstrap, notices
 
@@ -45,7 +44,6 @@ def _problems(installation: bootstrap.Installation) -> Iterator[str]:
     if shutil.which("git") is None:
         yield notices.no_git()
     for workflow in installation.conductor.house.catalogue.values():
-        repository = Path(workflow.repository)
         demo = bootstrap.is_demo(workflow.repository)
-        if not demo and not (repository / ".git").exists() and not (repository / "HEAD").exists():
+        if not demo and not bootstrap.is_repository(workflow.repository):
             yield notices.no_repository(workflow.name, workflow.repository)

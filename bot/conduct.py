@@ -12,7 +12,8 @@ from bot.access import Policy, Role
 from bot.commands import COMMANDS, Context, House
 from bot.conversation import Conversation, Invocation
 from bot.outcome import PUBLIC, UNSTORED, Answer, AuditEvent, Outcome, Word, answer_again, answer_of
-from bot.ports import DeliveryState, Transaction
+from bot.ports import Transaction
+from bot.records import DeliveryState
 
 T = TypeVar("T")
 _REFUSALS = frozenset({Word.DENIED, Word.BUSY})

@@ -14,7 +14,7 @@ from bot.outcome import AuditEvent
 from bot.ports import DatabaseUnavailableError, Store, Transaction
 from bot.run import Run
 from bot.supervision import Ending, EndingKind, Order
-from bot.workshop import Supervised, Workshop
+from bot.workshop import Pushed, Supervised, Workshop
 
 _AGAIN_SECONDS = 0.5
 _TRIES_WHEN_LEAVING = 10
@@ -25,12 +25,17 @@ class Stop(IntEnum):
 
     INTERRUPTED = 1
     """Baton is being stopped; the run becomes failed and can be resumed."""
-    LOST = 2
+    CUT_OFF = 2
+    """The database has not been reached for so long that another host may take the run."""
+    LOST = 3
     """The claim is not ours any more: cancelled, or claimed anew."""
 
 
+_INTERRUPTIONS = frozenset({Stop.INTERRUPTED, Stop.CUT_OFF})
+
+
 class Execution:
-    """Works on one claimed and started run in this process."""
+    """Works on one claimed and started run in this process, until it has `ended`."""
 
     def __init__(self, run: Run, store: Store, workshop: Workshop) -> None:
         self.run = run
@@ -38,6 +43,7 @@ class Execution:
         self._workshop = workshop
         self._stop: Stop | None = None
         self._supervised: Supervised | None = None
+        self.ended = asyncio.Event()
 
     def stop(self, why: Stop) -> None:
         """End soon. Safe to repeat."""
@@ -104,8 +110,8 @@ class Execution:
     async def _next(self) -> bool:
         """Carry out the current step; False when there is nothing more to do here."""
         step = self.run.step
-        if self._stop is Stop.INTERRUPTED:
-            return await self._fail(reports.interrupted(), None)
+        if self._stop in _INTERRUPTIONS:
+            return await self._interrupted(None)
         if step is None:
             await self._settle("complete", lambda tx: tx.work.complete(self.run))
             return False
@@ -132,12 +138,33 @@ class Execution:
         if ending.timed_out:
             seconds = (step.timeout_seconds if step else None) or 0
             return await self._fail(reports.step_timed_out(seconds), code)
-        if ending.stopped and self._stop is Stop.INTERRUPTED:
+        if ending.stopped and self._stop in _INTERRUPTIONS:
             # A shell whose child was stopped may well say 0: the step has to start again.
-            return await self._fail(reports.interrupted(), code)
+            return await self._interrupted(code)
         if code == 0:
-            return await self._write(lambda tx: tx.work.step_done(self.run, 0))
+            return await self._done()
         return await self._fail(reports.step_failed(code or 0), code)
+
+    async def _done(self) -> bool:
+        """The step is done; what it committed is pushed first, so that other hosts can have it."""
+        pushed = await self._pushed()
+        if pushed.reason is None:
+            return await self._write(lambda tx: tx.work.step_done(self.run, 0, pushed.commit))
+        notice = reports.not_pushed(pushed.reason)
+        self._workshop.note(self.run, notice)
+
+        def done(tx: Transaction) -> Run | None:
+            run = tx.work.step_done(self.run, 0)
+            return run and tx.work.notice(run, notice)
+
+        return await self._write(done)
+
+    async def _pushed(self) -> Pushed:
+        order = self._workshop.pushing(self.run)
+        if order is None:
+            return Pushed(commit=None, reason=None)
+        await self._supervise(order)
+        return self._workshop.pushed(self.run)
 
     # --- endings ---------------------------------------------------------------------------
 
@@ -169,8 +196,8 @@ class Execution:
         await self._persistently(self._stopped)
 
     async def _clean(self, _ending: Ending) -> None:
-        if self._stop is Stop.INTERRUPTED:
-            await self._fail(reports.interrupted(), None)
+        if self._stop in _INTERRUPTIONS:
+            await self._interrupted(None)
         else:
             await self._persistently(self._stopped)
 
@@ -198,6 +225,11 @@ class Execution:
         EndingKind.ERROR: _error,
         EndingKind.LOST: _lost,
     }
+
+    async def _interrupted(self, exit_code: int | None) -> bool:
+        cut_off = self._stop is Stop.CUT_OFF
+        reason = reports.cut_off() if cut_off else reports.interrupted()
+        return await self._fail(reason, exit_code)
 
     async def _fail(self, error: str, exit_code: int | None) -> bool:
         await self._settle("fail", lambda tx: tx.work.fail(self.run, error, exit_code), error)

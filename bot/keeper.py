@@ -19,7 +19,8 @@ from bot.board import (
     PostUncertainError,
 )
 from bot.conversation import Conversation
-from bot.ports import Card, DatabaseUnavailableError, Presence, Store, Transaction
+from bot.ports import DatabaseUnavailableError, Presence, Store, Transaction
+from bot.records import Card
 from bot.run import Run, RunStatus
 
 EDIT_SECONDS = 1.2

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
 from bot.conversation import Conversation, Fence
+from bot.hosts import Hosts
 from bot.keys import Keys
-from bot.outcome import Answer, AuditEvent
+from bot.records import Audit, Cards, Deliveries
 from bot.run import Change, Run, RunStatus, Step, Worktree
 from bot.watching import Watching
 
@@ -32,24 +32,6 @@ class DatabaseUnavailableError(Exception):
         super().__init__(reason)
         self.busy = busy
         self.certain = certain
-
-
-class DeliveryState(StrEnum):
-    """How far a delivery got."""
-
-    RECEIVED = "received"
-    """Durable, not carried out: a crash may lie in between."""
-    DONE = "done"
-    """Its effect, its audit event and its reply are committed."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredDelivery:
-    """What the store knows of a delivery; `body` is the answer's, once it is done."""
-
-    fingerprint: str | None
-    state: DeliveryState
-    body: Mapping[str, Any] | None
 
 
 class Runs(Protocol):
@@ -79,6 +61,17 @@ class Runs(Protocol):
     def holder_of(self, worktree: Worktree) -> Run | None:
         """The run that holds this worktree."""
 
+    def of_branch(self, branch: str) -> Sequence[Run]:
+        """The newest runs of a branch, of whatever repository; no more than a picker offers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Where a run works: its worktree, and the repository that this belongs to there."""
+
+    worktree: Worktree
+    repository: str
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRun:
@@ -106,9 +99,17 @@ class Claims(Protocol):
         """Claim the worktree for a new run: pending, or running where `worker` starts it."""
 
     def resume(
-        self, run_id: str, by: Change, seen_epoch: int | None, worker: str | None
+        self,
+        run_id: str,
+        by: Change,
+        seen_epoch: int | None,
+        worker: str | None,
+        move: Move | None = None,
     ) -> Run | None:
-        """Claim a resumable run under a new epoch; a gate at which it waits is passed."""
+        """Claim a resumable run under a new epoch; a gate at which it waits is passed.
+
+        With `move` it claims, and holds from now on, another worktree than before.
+        """
 
     def cancel(self, run_id: str, by: Change, seen_epoch: int | None) -> Run | None:
         """Cancel a run that is not final; it keeps its worktree while a worker may be in it."""
@@ -136,16 +137,29 @@ class Survey:
     expired: Sequence[Run]
 
 
+@dataclass(frozen=True, slots=True)
+class LivingWorker:
+    """A process that is alive; `slots` is how many runs it works on at a time, or 0."""
+
+    name: str
+    host: str
+    pid: int
+    slots: int
+
+
 class Work(Protocol):
     """The changes that a worker makes; each is fenced by the epoch. `None`: stop now."""
 
     def survey(self, worker: str, host: str, free: int) -> Survey:
         """My claims; runs of this host to start; cancelled ones to clean up; expired leases."""
 
+    def expired(self) -> Sequence[Run]:
+        """The runs whose leases have expired untold, except those that others just tell of."""
+
     def start(self, run_id: str, epoch: int, worker: str) -> Run | None:
         """Take a claim that no worker has started."""
 
-    def beat(self, worker: str, host: str, pid: int, epochs: Mapping[str, int]) -> set[str]:
+    def beat(self, worker: LivingWorker, epochs: Mapping[str, int]) -> set[str]:
         """Renew my leases in one statement; returns the ids of those that are still mine."""
 
     def depart(self, worker: str) -> None:
@@ -154,8 +168,11 @@ class Work(Protocol):
     def attempt(self, run: Run) -> Run | None:
         """Count a new attempt at the current step, and note that it began."""
 
-    def step_done(self, run: Run, exit_code: int) -> Run | None:
-        """The current step is done; the next one is current."""
+    def step_done(self, run: Run, exit_code: int, pushed: str | None = None) -> Run | None:
+        """The current step is done; the next one is current.
+
+        `pushed` is the commit of its branch that other hosts can have, with all that was done.
+        """
 
     def notice(self, run: Run, text: str) -> Run | None:
         """Show this line on the run's card."""
@@ -177,105 +194,6 @@ class Work(Protocol):
 
     def lost(self, run: Run) -> Run | None:
         """Tell, once per lease, that the worker of this run has not been heard of."""
-
-
-class Audit(Protocol):
-    """The append-only record of every attempt."""
-
-    def add(self, event: AuditEvent) -> None:
-        """Record one attempt; committed with the transaction."""
-
-    def of(self, run_id: str) -> Sequence[AuditEvent]:
-        """Every event of a run, oldest first."""
-
-    def refused(self, event: AuditEvent) -> None:
-        """Record a refusal; where they flood, count it instead of writing one more row."""
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """A delivery whose answer no platform has taken yet.
-
-    `owner` is the process that received it and is to answer it. `body` is the answer's, once
-    the delivery is done.
-    """
-
-    key: str
-    age_seconds: float
-    owner: str
-    message: Mapping[str, Any]
-    body: Mapping[str, Any] | None
-
-
-class Deliveries(Protocol):
-    """Each delivery has its effect once, and its answer is due until the platform took it."""
-
-    def get(self, key: str) -> StoredDelivery | None:
-        """What is known of this delivery, those done earlier in the same batch included."""
-
-    def receive(self, key: str, message: Mapping[str, Any], owner: str) -> bool:
-        """Make a delivery durable before it is acknowledged; False where it was known."""
-
-    def done(self, key: str, fingerprint: str, answer: Answer) -> None:
-        """Store the answer; committed together with the effect."""
-
-    def answered(self, key: str) -> None:
-        """No answer is due any more; what was not done may be delivered again."""
-
-    def due(self) -> Sequence[Due]:
-        """Every delivery whose answer is due, oldest first."""
-
-    def take(self, key: str, owner: str, new_owner: str) -> bool:
-        """Answer in the place of an owner that is gone; False where another was faster."""
-
-    def prune(self) -> None:
-        """Forget what is older than 30 days."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
-    """What people are shown of a run in its conversation.
-
-    `message` is the platform's id of the card, None before it is posted. `owner` is the process
-    that keeps it. `posting` names what is being posted right now: where it is still there after
-    a crash or a lost answer, nobody knows whether it was. `news` is what people were last told
-    beside the card, `mentioned` whether the requester was mentioned in that already.
-    """
-
-    run: Run
-    message: str | None
-    owner: str | None
-    posting: str | None
-    news: str | None
-    mentioned: bool
-
-
-class Cards(Protocol):
-    """One card per run in its conversation, due while the version shown is behind the run's."""
-
-    def open(self, run: Run) -> None:
-        """The run will have a card."""
-
-    def message_of(self, run_id: str) -> str | None:
-        """The platform's id of a run's card; None where none was posted."""
-
-    def due(self, first: str, last: str) -> Sequence[Card]:
-        """The cards behind their runs, channels from `first` to `last`, oldest change first."""
-
-    def take(self, run_id: str, owner: str | None, new_owner: str) -> bool:
-        """Keep a card in the place of an owner that is gone; False where another was faster."""
-
-    def posting(self, run_id: str, what: str | None) -> None:
-        """This is about to be posted; None: it is known what came of it."""
-
-    def posted(self, run_id: str, message: str) -> None:
-        """The card of a run has this id on its platform."""
-
-    def shown(self, card: Card, version: int) -> None:
-        """This version is what people see now; message, news and mention are the card's."""
-
-    def refresh(self, run_id: str) -> None:
-        """Show the card anew, though nothing changed."""
 
 
 class Transaction(Protocol):
@@ -312,6 +230,10 @@ class Transaction(Protocol):
     @property
     def keys(self) -> Keys:
         """What opens the API and the web page."""
+
+    @property
+    def hosts(self) -> Hosts:
+        """The machines on which runs are worked on."""
 
     @property
     def watching(self) -> Watching:

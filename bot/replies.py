@@ -15,11 +15,26 @@ from bot.words import ago, by_whom, name_of, position_of, quoted, spelled, stand
 # --- what a command came to ------------------------------------------------------------------
 
 
-def no_worker(door: Door) -> str:
-    """Added where nothing will start: no worker is alive on the run's host."""
+def no_worker(host: str | None, door: Door) -> str:
+    """Added where nothing will start: no worker is alive on the run's host, named if elsewhere."""
     how = spelled(Door.CLI, "worker")
     here = " (next time, --here works on it at once)" if door is Door.CLI else ""
-    return f" No worker is running, so it waits: start one with {how}{here}."
+    where, there = (f" on {host}", " there") if host else ("", "")
+    return f" No worker is running{where}, so it waits: start one{there} with {how}{here}."
+
+
+def moved(run: Run, before: Run) -> str:
+    """Added where a run goes on at another host, since its own is silent."""
+    old = before.worktree.host
+    what = (
+        f"as branch {run.branch} was last pushed; what was not pushed stays on {old}"
+        if run.pushed
+        else "from the beginning, since none of its steps was done"
+    )
+    return (
+        f" Host {old} is silent, so it goes on at {run.worktree.host},"
+        f" in a worktree made anew {what}."
+    )
 
 
 def started(run: Run) -> str:
@@ -132,8 +147,8 @@ def still_worked_on(run: Run, now: float, door: Door) -> str:
 # --- looking ---------------------------------------------------------------------------------
 
 
-def status(run: Run, now: float, door: Door, *, waits: bool) -> str:
-    """One run, in a few lines."""
+def status(run: Run, now: float, door: Door, waits: str | None) -> str:
+    """One run, in a few lines; `waits` says why it does."""
     lines = [
         f"{name_of(run)} {stands(run, now)}.",
         f"  asked for by {by_whom(run.requested, now)}; branch {run.branch}",
@@ -144,7 +159,7 @@ def status(run: Run, now: float, door: Door, *, waits: bool) -> str:
     if following:
         lines.append(f"  {following}")
     if waits:
-        lines.append(no_worker(door).strip())
+        lines.append(waits.strip())
     return "\n".join(lines)
 
 
@@ -168,8 +183,13 @@ def run_list(runs: Sequence[Run], now: float, *, more: bool, door: Door) -> str:
     return "\n".join([*lines, "… and more, which the command line lists."] if more else lines)
 
 
-def log_tail(run: Run, lines: Sequence[str]) -> str:
+def log_tail(run: Run, lines: Sequence[str], *, elsewhere: bool = False) -> str:
     """The end of a run's output."""
+    if not lines and elsewhere:
+        return (
+            f"The output of {name_of(run)} is on host {run.worktree.host}, where it works: ask"
+            " there, with `baton logs`."
+        )
     if not lines:
         return f"{name_of(run)} has no output yet."
     return "\n".join([f"The last {len(lines)} lines of {name_of(run)}:", *lines])

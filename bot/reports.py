@@ -30,6 +30,16 @@ def interrupted() -> str:
     return "interrupted, because Baton was stopped"
 
 
+def cut_off() -> str:
+    """The worker could not reach the database, and another host might have gone on with it."""
+    return "interrupted, because its worker had lost the database for too long"
+
+
+def not_pushed(reason: str) -> str:
+    """Other hosts cannot have what was done; the step itself is done."""
+    return f"{reason} Only this host can go on with the run until a later step is pushed."
+
+
 def could_not_prepare(reason: str) -> str:
     """The worktree could not be made or taken; no step ran."""
     return f"no step ran. {reason}"

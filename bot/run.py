@@ -60,6 +60,7 @@ class Change:
 class Run:
     """One execution of a workflow, as the database last committed it.
 
+    `pushed` is the commit of its branch that other hosts can have, with every step that is done.
     `stale` and `resumable` were computed by the database's clock in the statement that read
     the run; they are for words and lists, never for a decision that a swap has to make.
     """
@@ -87,6 +88,7 @@ class Run:
     requested: Change
     changed: Change
     version: int
+    pushed: str | None
     stale: bool
     resumable: bool
 
@@ -104,6 +106,11 @@ class Run:
     def waiting_for_worker(self) -> bool:
         """Claimed, and no worker has started it yet."""
         return self.status in {RunStatus.PENDING, RunStatus.RUNNING} and self.worker is None
+
+    @property
+    def movable(self) -> bool:
+        """Whether another host can go on with it, its branch being all that moves."""
+        return self.pushed is not None or self.steps_done == 0
 
     @property
     def step(self) -> Step | None:

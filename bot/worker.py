@@ -2,14 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from bot import log, reports
 from bot.execution import Execution, Stop, audited
-from bot.ports import DatabaseUnavailableError, Held, Store, Survey, Transaction
+from bot.hosts import Host
+from bot.ports import DatabaseUnavailableError, Held, LivingWorker, Store, Survey, Transaction
 from bot.run import Change, Run, RunStatus
 from bot.supervision import EndingKind
 from bot.workshop import Workshop
@@ -20,20 +22,51 @@ _RESCAN_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Post:
-    """Who a worker is and how it works; `name` is unique to this process."""
+    """Who a worker is and how it works; `name` is unique to this process.
+
+    `describe` tells what the host is like now. `shared` where other hosts may go on with its runs.
+    """
 
     name: str
     host: str
     pid: int
     concurrency: int
     heartbeat_seconds: float
+    lease_seconds: float
+    describe: Callable[[], Host]
+    shared: bool = False
     auto_resume: bool = False
+
+
+class Rounds:
+    """Rounds that one makes and others wait for."""
+
+    def __init__(self) -> None:
+        self._begun = 0
+        self._ended = 0
+        self._over = asyncio.Condition()
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[None]:
+        """Make a round."""
+        self._begun += 1
+        yield
+        async with self._over:
+            self._ended = self._begun
+            self._over.notify_all()
+
+    async def next(self) -> None:
+        """Return once a round is over that had not begun yet."""
+        wanted = self._begun + 1
+        async with self._over:
+            await self._over.wait_for(lambda: self._ended >= wanted)
 
 
 class Worker:
     """Carries out the claims of its host. One per process.
 
-    `known` is set once others could have heard of this process.
+    `known` is set once others could have heard of this process. While it is `barred`, another
+    machine goes by the name of its host, and it starts nothing.
     """
 
     def __init__(self, post: Post, store: Store, workshop: Workshop) -> None:
@@ -44,21 +77,31 @@ class Worker:
         self._under_way: set[asyncio.Task[None]] = set()
         self._cleaning: set[str] = set()
         self._leaving = asyncio.Event()
+        self._nudged = asyncio.Event()
+        self._looking = Rounds()
+        self._heard_at = time.monotonic()
         self.known = asyncio.Event()
+        self.barred = False
         self._looked_at = time.time()
         self._pruned_at = 0.0
 
     async def work(self) -> None:
         """Work until told to leave; then every execution has ended."""
         watch = self._store.watch()
-        heart = asyncio.create_task(self._beat_on())
+        background = [
+            asyncio.create_task(self._beat_on()),
+            asyncio.create_task(self._keep_contact()),
+        ]
         try:
             while not self._leaving.is_set():
-                await self._safely("survey", self._look_round())
+                self._nudged.clear()
+                async with self._looking.one():
+                    await self._safely("survey", self._look_round())
                 await self._either(watch.changed(_RESCAN_SECONDS))
             await asyncio.gather(*self._under_way)
         finally:
-            heart.cancel()
+            for task in background:
+                task.cancel()
             watch.close()
         await self._safely("depart", self._store.write(self._depart))
 
@@ -73,6 +116,18 @@ class Worker:
         """Work on a run that was claimed and started in this worker's name."""
         self._begin(run)
 
+    async def take_up(self, run_id: str, epoch: int) -> None:
+        """Look at a claim at once, and stay while it is worked on here; cancelled, look again."""
+        try:
+            self._nudged.set()
+            await self._looking.next()
+            execution = self._executions.get(run_id)
+            if execution is not None and execution.run.epoch == epoch:
+                await execution.ended.wait()
+        except asyncio.CancelledError:
+            self._nudged.set()
+            raise
+
     @property
     def idle(self) -> bool:
         """Whether nothing is under way here."""
@@ -81,6 +136,8 @@ class Worker:
     # --- looking round ---------------------------------------------------------------------
 
     async def _look_round(self) -> None:
+        if self.barred:
+            return
         known = dict(self._executions)
         free = max(0, self.post.concurrency - len(known))
         survey = await self._store.read(
@@ -118,6 +175,7 @@ class Worker:
         try:
             await self._safely("execution", execution.carry_out())
         finally:
+            execution.ended.set()
             if self._executions.get(execution.run.id) is execution:
                 del self._executions[execution.run.id]
 
@@ -162,17 +220,19 @@ class Worker:
             await self._beat()
         if now - before > 3 * self.post.heartbeat_seconds + _RESCAN_SECONDS:
             return
-        for run in survey.expired:
-            if run.worker != self.post.name:
-                await self._store.write(partial(self._lost, run=run))
+        if any(run.worker != self.post.name for run in survey.expired):
+            await self._store.write(self._tell_lost)
 
-    def _lost(self, tx: Transaction, run: Run) -> Run | None:
+    def _tell_lost(self, tx: Transaction) -> None:
+        for run in tx.work.expired():
+            if run.worker != self.post.name:
+                self._lost(tx, run)
+
+    def _lost(self, tx: Transaction, run: Run) -> None:
         lost = audited(tx, tx.work.lost(run), "lost", run)
         if lost is not None and self.post.auto_resume and run.worktree.host == self.post.host:
             by = Change(f"worker:{self.post.name}", "worker", tx.now)
-            resumed = tx.claims.resume(run.id, by, run.epoch, None)
-            return audited(tx, resumed, "resume", run)
-        return lost
+            audited(tx, tx.claims.resume(run.id, by, run.epoch, None), "resume", run)
 
     async def _prune(self) -> None:
         if time.monotonic() - self._pruned_at > _PRUNE_SECONDS:
@@ -190,13 +250,47 @@ class Worker:
     async def _beat(self) -> None:
         known = dict(self._executions)
         epochs = {run_id: execution.run.epoch for run_id, execution in known.items()}
-        post = self.post
-        mine = await self._store.write(
-            lambda tx: tx.work.beat(post.name, post.host, post.pid, epochs)
-        )
+        host = self.post.describe()
+        mine = await self._store.write(partial(self._heartbeat, host=host, epochs=epochs))
+        self._heard_at = time.monotonic()
+        self._bar(barred=mine is None)
         for run_id, execution in known.items():
-            if run_id not in mine:
+            if mine is not None and run_id not in mine:
                 execution.stop(Stop.LOST)
+
+    def _heartbeat(
+        self, tx: Transaction, host: Host, epochs: Mapping[str, int]
+    ) -> Collection[str] | None:
+        """Which of these claims are still mine; None where another machine is this host now."""
+        if not tx.hosts.announce(host):
+            return None
+        post = self.post
+        living = LivingWorker(post.name, post.host, post.pid, post.concurrency)
+        return tx.work.beat(living, epochs)
+
+    def _bar(self, *, barred: bool) -> None:
+        if barred != self.barred:
+            state = "rejected" if barred else "completed"
+            log.event(f"worker.announce_{state}", host=self.post.host)
+        self.barred = barred
+
+    async def _keep_contact(self) -> None:
+        """Without the database for a lease, stop what another host may have taken by now."""
+        last = time.monotonic()
+        while True:
+            await asyncio.sleep(_RESCAN_SECONDS)
+            now = time.monotonic()
+            if now - last > 2 * _RESCAN_SECONDS:
+                # This process slept (a laptop was closed): the heart gets a chance to beat first.
+                self._heard_at = max(self._heard_at, now - self.post.lease_seconds / 2)
+            last = now
+            if self.post.shared and now - self._heard_at > self.post.lease_seconds:
+                self._give_up_movable()
+
+    def _give_up_movable(self) -> None:
+        for execution in list(self._executions.values()):
+            if execution.run.movable:
+                execution.stop(Stop.CUT_OFF)
 
     def _depart(self, tx: Transaction) -> None:
         tx.work.depart(self.post.name)
@@ -204,8 +298,9 @@ class Worker:
     # --- staying alive ---------------------------------------------------------------------
 
     async def _either(self, change: Coroutine[Any, Any, None]) -> None:
-        """Wait for a change, or for being told to leave."""
-        waits = [asyncio.ensure_future(change), asyncio.ensure_future(self._leaving.wait())]
+        """Wait for a change, or for being told to look or to leave."""
+        events = (self._leaving.wait(), self._nudged.wait())
+        waits = [asyncio.ensure_future(wait) for wait in (change, *events)]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for waiting in waits:
             waiting.cancel()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from bot.hosts import Host
 from bot.run import Run, Worktree
 from bot.supervision import Ending, Order
 
@@ -13,6 +14,9 @@ class Places(Protocol):
 
     def place(self, repository: str, branch: str) -> Worktree:
         """The worktree of a branch: the same for every run of that branch. Touches nothing."""
+
+    def place_on(self, host: Host, repository: str, branch: str) -> Worktree:
+        """The same on another host, of the repository as it is called there."""
 
 
 class Supervised(Protocol):
@@ -55,6 +59,15 @@ class Workshop(Protocol):
 
     def step(self, run: Run) -> Order:
         """The order that carries out the run's current step."""
+
+    def pushing(self, run: Run) -> Order | None:
+        """The order that pushes what the run's branch has; None where there is nobody to have it.
+
+        Like a preparation it may be repeated after a crash.
+        """
+
+    def pushed(self, run: Run) -> Pushed:
+        """What came of the push that just ended."""
 
     def cleaning(self, run: Run) -> Order:
         """The order that stops whatever the claim of a dead worker left, and starts nothing."""

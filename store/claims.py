@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Text, bindparam, insert
 
-from bot.ports import NewRun, Wake, WorktreeHeldError
+from bot.ports import Move, NewRun, Wake, WorktreeHeldError
 from bot.run import Change, Run, RunStatus
 from store.rows import NOW, RUN_COLUMNS, plan_json, run_of
 from store.statement import Statement
@@ -132,11 +132,21 @@ class RunClaims:
         return inserted
 
     def resume(
-        self, run_id: str, by: Change, seen_epoch: int | None, worker: str | None
+        self,
+        run_id: str,
+        by: Change,
+        seen_epoch: int | None,
+        worker: str | None,
+        move: Move | None = None,
     ) -> Run | None:
-        return self._claimed(
-            self._swap(Verb.RESUME, run_id, by, seen_epoch=seen_epoch, by_worker=worker)
-        )
+        values = {
+            "seen_epoch": seen_epoch,
+            "by_worker": worker,
+            "to_host": move.worktree.host if move else None,
+            "to_path": move.worktree.path if move else None,
+            "to_repository": move.repository if move else None,
+        }
+        return self._claimed(self._swap(Verb.RESUME, run_id, by, **values))
 
     def cancel(self, run_id: str, by: Change, seen_epoch: int | None) -> Run | None:
         cancelled = self._swap(Verb.CANCEL, run_id, by, seen_epoch=seen_epoch)

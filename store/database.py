@@ -65,6 +65,12 @@ class Database(Protocol):
     def open_engine(self) -> "AsyncEngine":
         """An engine for what has its own way with the database; the caller disposes of it."""
 
+    def is_pooled(self) -> bool:
+        """Whether a pooler is between; then nothing can be kept on a connection, nor listened to.
+
+        Raises DatabaseUnavailableError.
+        """
+
     def open_store(self) -> LoopStore:
         """A store for one event loop, which this database belongs to from then on."""
 

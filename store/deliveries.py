@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, select, text
 
 from bot.outcome import Answer
-from bot.ports import DeliveryState, Due, StoredDelivery
+from bot.records import DeliveryState, Due, StoredDelivery
 from store.statement import Statement
 from store.tables import ANSWER_DUE_SQL, deliveries
 

@@ -21,6 +21,12 @@ _HOLDER = Statement(
     )
 )
 _MOST = PICKER_SIZE + 1
+_OF_BRANCH = Statement(
+    select(*RUN_COLUMNS)
+    .where(runs.c.branch == bindparam("branch"))
+    .order_by(runs.c.created_at.desc())
+    .limit(PICKER_SIZE)
+)
 _SHORTEST_PREFIX = 4
 _HIGHEST = "\U0010ffff"
 """Greater than every conversation's key."""
@@ -143,6 +149,9 @@ class RunLooks:
     def recent(self, limit: int | None, fence: Fence | None) -> Sequence[Run]:
         most = _UNLIMITED if limit is None else limit
         return self._many(_RECENT, limit=most, **_within(fence))
+
+    def of_branch(self, branch: str) -> Sequence[Run]:
+        return self._many(_OF_BRANCH, branch=branch)
 
     def holder_of(self, worktree: Worktree) -> Run | None:
         return self._one(_HOLDER, held_host=worktree.host, held_path=worktree.path)

@@ -258,12 +258,25 @@ class PostgresDatabase:
         return SnapshotWatch(self._snapshots)
 
     def bring_to(self, version: str) -> None:
-        with translated():
-            bring_to(self._engine, version)
+        try:
+            with translated():
+                bring_to(self._engine, version)
+        finally:
+            # Whoever only looks whether all is well keeps no connection.
+            self._engine.dispose()
 
     def version(self) -> str | None:
         with translated(), self._engine.connect() as connection:
             return version_on(connection)
+
+    def is_pooled(self) -> bool:
+        with translated(), self._engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            with _cursor(connection) as cursor:
+                cursor.execute("SELECT pg_backend_pid()")
+                (number,) = cursor.fetchone() or (0,)
+            # A pooler tells numbers of its own.
+            return bool(number != driver.info.backend_pid)
 
     def open_engine(self) -> AsyncEngine:
         async def connect() -> psycopg.AsyncConnection[Any]:

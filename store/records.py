@@ -7,7 +7,7 @@ from sqlalchemy import Connection, bindparam, insert, select, text, update
 
 from bot.conversation import Conversation
 from bot.outcome import AuditEvent
-from bot.ports import Card
+from bot.records import Card
 from bot.run import Run
 from store.rows import RUN_COLUMNS, run_of
 from store.statement import Row, Statement

@@ -69,6 +69,7 @@ RUN_COLUMNS = (
     runs.c.changed_name,
     runs.c.changed_at,
     runs.c.version,
+    runs.c.pushed,
     stale.label("stale"),
     resumable.label("resumable"),
 )
@@ -104,7 +105,7 @@ def run_of(row: Any) -> Run:  # noqa: ANN401 - a row of whatever statement
     repository, base, branch, arguments, plan, steps_done, attempt, error, notice = row[12:21]
     requested_by, requested_door, requested_name, created_at = row[21:25]
     changed_by, changed_door, changed_name, changed_at = row[25:29]
-    version, stale_now, resumable_now = row[29:32]
+    version, pushed, stale_now, resumable_now = row[29:33]
     return Run(
         id=run_id,
         workflow=workflow,
@@ -129,6 +130,7 @@ def run_of(row: Any) -> Run:  # noqa: ANN401 - a row of whatever statement
         requested=Change(requested_by, requested_door, created_at, requested_name),
         changed=Change(changed_by, changed_door, changed_at, changed_name),
         version=version,
+        pushed=pushed,
         stale=bool(stale_now),
         resumable=bool(resumable_now),
     )

@@ -19,7 +19,7 @@ class Snapshots:
         self._ask = ask
         self.latest: str | None = None
         self._asked_at = -_FRESH_SECONDS
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="watch")
+        self._thread: ThreadPoolExecutor | None = None
 
     def now(self) -> str | None:
         """Text that is another one whenever any transaction has ended; None where it is silent."""
@@ -33,11 +33,14 @@ class Snapshots:
 
     async def soon(self) -> str | None:
         """The same, without making the event loop wait."""
+        self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix="watch")
         return await asyncio.get_running_loop().run_in_executor(self._thread, self.now)
 
     def close(self) -> None:
-        """Ask no more."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """Ask no more, until somebody watches again."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=False, cancel_futures=True)
+        self._thread = None
 
 
 class SnapshotWatch:

@@ -219,6 +219,9 @@ class SqliteDatabase:
         event.listen(engine.sync_engine, "begin", begin)
         return engine
 
+    def is_pooled(self) -> bool:
+        return False
+
     def open_store(self) -> LoopStore:
         # Imported here because the command line never needs it.
         from store.writer import SqliteStore  # noqa: PLC0415 - see above

@@ -189,6 +189,8 @@ workers = Table(
     Column("name", Text, primary_key=True),
     Column("host", Text, nullable=False),
     Column("pid", Integer, nullable=False),
+    # How many runs it works on at a time; none, where it only answers.
+    Column("slots", Integer, nullable=False, server_default=text("1")),
     Column("lease_expires_at", Float, nullable=False),
 )
 

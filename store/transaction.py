@@ -7,6 +7,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from store.claims import RunClaims
 from store.deliveries import KNOWN, TAKEN, DeliveryBook
+from store.hosts import HostBook
 from store.keys import KeyRing
 from store.looks import RunLooks
 from store.records import AuditTrail, CardRack
@@ -18,7 +19,11 @@ from store.work import RunWork
 _ALL_LIVE = Statement(select(workers.c.name).where(workers.c.lease_expires_at > bindparam("now")))
 _LIVE = Statement(
     select(workers.c.name)
-    .where(workers.c.host == bindparam("host"), workers.c.lease_expires_at > bindparam("now"))
+    .where(
+        workers.c.host == bindparam("host"),
+        workers.c.lease_expires_at > bindparam("now"),
+        workers.c.slots > 0,
+    )
     .limit(1)
 )
 
@@ -55,6 +60,7 @@ class OpenTransaction:
         self.deliveries = DeliveryBook(connection, now, TAKEN if crowded else KNOWN)
         self.cards = CardRack(connection, clock)
         self.keys = KeyRing(connection, now)
+        self.hosts = HostBook(connection, now)
         self.watching = RunWatching(connection, clock)
 
     def live_worker(self, host: str) -> bool:

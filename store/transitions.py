@@ -115,6 +115,15 @@ _seen = or_(
 _my_epoch = runs.c.epoch == bindparam("my_epoch")
 _mine = and_(has_status(RunStatus.RUNNING), _my_epoch)
 _stopping = and_(text(STOPPING_SQL), _my_epoch)
+
+
+def _moved(name: str, column: ColumnElement[str]) -> ColumnElement[str]:
+    """What a claim that moves brings along; else it stays as it is."""
+    return func.coalesce(bindparam(name, type_=Text), column)
+
+
+_moved_host = _moved("to_host", runs.c.host)
+_moved_path = _moved("to_path", runs.c.path)
 _heard_of = {"last_activity_at": NOW}
 
 
@@ -128,8 +137,11 @@ TRANSITIONS: Mapping[Verb, Transition] = {
             "worker": bindparam("by_worker", type_=Text),
             "lease_expires_at": LEASE_END,
             "lost_at": None,
-            "held_host": runs.c.host,
-            "held_path": runs.c.path,
+            "host": _moved_host,
+            "path": _moved_path,
+            "repository": _moved("to_repository", runs.c.repository),
+            "held_host": _moved_host,
+            "held_path": _moved_path,
             # A paused run waits at its gate, and resuming it passes that gate.
             "steps_done": runs.c.steps_done + case((_status == RunStatus.PAUSED, 1), else_=0),
             "attempt": case((_status == RunStatus.PAUSED, 0), else_=runs.c.attempt),
@@ -162,7 +174,13 @@ TRANSITIONS: Mapping[Verb, Transition] = {
     ),
     Verb.ATTEMPT: Transition(_mine, {"attempt": runs.c.attempt + 1, **_heard_of}),
     Verb.STEP_DONE: Transition(
-        _mine, {"steps_done": runs.c.steps_done + 1, "attempt": 0, **_heard_of}
+        _mine,
+        {
+            "steps_done": runs.c.steps_done + 1,
+            "attempt": 0,
+            "pushed": bindparam("pushed_commit", type_=Text),
+            **_heard_of,
+        },
     ),
     Verb.NOTICE: Transition(_mine, {"notice": bindparam("text"), **_heard_of}),
     Verb.PAUSE: Transition(_mine, {"status": RunStatus.PAUSED, **_free, **_by, **_heard_of}),

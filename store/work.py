@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 
 from bot.conversation import Door
-from bot.ports import Held, Survey
+from bot.ports import Held, LivingWorker, Survey
 from bot.run import Run, RunStatus
 from store.rows import NOW, RUN_COLUMNS, has_status, run_of
 from store.statement import Statement
@@ -38,9 +38,9 @@ _STARTABLE = Statement(
     .limit(bindparam("free"))
 )
 _ABANDONED = Statement(select(*RUN_COLUMNS).where(text(STOPPING_SQL), _HOST, _EXPIRED))
-_LEASES = Statement(
-    select(*RUN_COLUMNS).where(text(LEASED_SQL), _EXPIRED, runs.c.lost_at.is_(None))
-)
+_SILENT = select(*RUN_COLUMNS).where(text(LEASED_SQL), _EXPIRED, runs.c.lost_at.is_(None))
+_LEASES = Statement(_SILENT)
+_LEASES_FREE = Statement(_SILENT.with_for_update(skip_locked=True))
 _BEAT = Statement(
     update(runs)
     .where(
@@ -58,8 +58,8 @@ _BEAT = Statement(
 )
 _WORKER_BEAT = Statement(
     text(
-        "INSERT INTO workers (name, host, pid, lease_expires_at)"
-        " VALUES (:name, :host, :pid, :now + :presence_seconds)"
+        "INSERT INTO workers (name, host, pid, slots, lease_expires_at)"
+        " VALUES (:name, :host, :pid, :slots, :now + :presence_seconds)"
         " ON CONFLICT (name) DO UPDATE SET lease_expires_at = excluded.lease_expires_at"
     )
 )
@@ -105,14 +105,22 @@ class RunWork:
             expired=self._runs(_LEASES),
         )
 
+    def expired(self) -> list[Run]:
+        return self._runs(_LEASES_FREE)
+
     def start(self, run_id: str, epoch: int, worker: str) -> Run | None:
         return self._swap(Verb.START, run_id, epoch, by_worker=worker)
 
-    def beat(self, worker: str, host: str, pid: int, epochs: Mapping[str, int]) -> set[str]:
-        row = {"name": worker, "host": host, "pid": pid}
+    def beat(self, worker: LivingWorker, epochs: Mapping[str, int]) -> set[str]:
+        row = {
+            "name": worker.name,
+            "host": worker.host,
+            "pid": worker.pid,
+            "slots": worker.slots,
+        }
         _WORKER_BEAT.run(self._connection, row | self._terms)
         _FORGET_WORKERS.run(self._connection, self._terms)
-        return {run_id for run_id, epoch in epochs.items() if self._beat(worker, run_id, epoch)}
+        return {run for run, epoch in epochs.items() if self._beat(worker.name, run, epoch)}
 
     def _beat(self, worker: str, run_id: str, epoch: int) -> bool:
         claim = {"name": worker, "run_id": run_id, "my_epoch": epoch}
@@ -146,8 +154,8 @@ class RunWork:
         }
         _ATTEMPT_ENDED.run(self._connection, values | self._terms)
 
-    def step_done(self, run: Run, exit_code: int) -> Run | None:
-        done = self._swap(Verb.STEP_DONE, run.id, run.epoch)
+    def step_done(self, run: Run, exit_code: int, pushed: str | None = None) -> Run | None:
+        done = self._swap(Verb.STEP_DONE, run.id, run.epoch, pushed_commit=pushed)
         if done is not None:
             self._attempt_ended(run, exit_code)
         return done

@@ -81,7 +81,7 @@ def settings_for(tmp_path: Path, repository: Path, **sections: dict[str, Any]) -
     return Settings.model_validate(
         {
             "database": {"url": f"sqlite:///{tmp_path / 'state' / 'baton.db'}"},
-            "runner": FAST,
+            "runner": {**FAST, "directory": str(tmp_path / "state")},
             "workflows": workflows,
             **sections,
         }
@@ -130,9 +130,16 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
-def installation(tmp_path: Path, repository: Path) -> Installation:
+def database_url(tmp_path: Path) -> str:
+    """The address of a database that is yet to be made; folders and files may have another."""
+    return f"sqlite:///{tmp_path / 'state' / 'baton.db'}"
+
+
+@pytest.fixture
+def installation(tmp_path: Path, repository: Path, database_url: str) -> Installation:
     """Baton, configured, with nothing running."""
-    return installed(settings_for(tmp_path, repository), tmp_path)
+    settings = settings_for(tmp_path, repository, database={"url": database_url})
+    return installed(settings, tmp_path)
 
 
 @dataclass

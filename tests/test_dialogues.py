@@ -61,6 +61,12 @@ DIALOGUES = {
 }
 
 
+@pytest.fixture
+def database_url(url: str) -> str:
+    """Each kind of database in turn."""
+    return url
+
+
 @pytest.mark.parametrize("name", DIALOGUES)
 async def test_dialogue(ben: Person, name: str) -> None:
     run_id = "none"

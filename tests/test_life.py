@@ -10,8 +10,13 @@ from pathlib import Path
 import pytest
 
 from bot.bootstrap import Installation, serving
-from store.database import sqlite_file
 from tests.conftest import Person, git
+
+
+@pytest.fixture
+def database_url(url: str) -> str:
+    """Each kind of database in turn."""
+    return url
 
 
 def log_of(installation: Installation, run_id: str) -> str:
@@ -157,8 +162,9 @@ async def test_a_killed_worker_leaves_a_run_that_others_can_resume(
 ) -> None:
     config = tmp_path / "config.toml"
     config.write_text(
-        f"[database]\nurl = 'sqlite:///{sqlite_file(installation.database.url)}'\n"
-        "[runner]\nheartbeat_seconds = 0.2\nlease_seconds = 1\ngrace_seconds = 1\nhost = 'here'\n"
+        f"[database]\nurl = '{installation.database.url}'\n"
+        f"[runner]\ndirectory = '{installation.state}'\n"
+        "heartbeat_seconds = 0.2\nlease_seconds = 1\ngrace_seconds = 1\nhost = 'here'\n"
         f"[workflows.slow]\nrepository = '{repository}'\n"
         "[[workflows.slow.steps]]\nname = 'wait'\nrun = 'sleep 300'\n"
     )

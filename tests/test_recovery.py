@@ -3,12 +3,20 @@
 import time
 from dataclasses import dataclass, replace
 
+import pytest
+
 from bot.bootstrap import Installation, Service, installed, serving
 from bot.conversation import Author, Conversation, Door, Message
 from bot.outcome import Answer
 from bot.ports import Presence
-from store.database import open_database, sqlite_file
+from store.database import open_database
 from tests.conftest import Person
+
+
+@pytest.fixture
+def database_url(url: str) -> str:
+    """Each kind of database in turn."""
+    return url
 
 
 def delivered(text: str, key: str) -> Message:
@@ -23,7 +31,7 @@ def delivered(text: str, key: str) -> Message:
 
 def another(installation: Installation) -> Installation:
     """What another process of this host would have."""
-    return installed(installation.settings, sqlite_file(installation.database.url).parent)
+    return installed(installation.settings, installation.state)
 
 
 @dataclass(frozen=True)

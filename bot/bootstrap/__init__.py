@@ -9,11 +9,18 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adapters import terminal
 from adapters.demo import DEMO_REPOSITORY, DEMO_SETTINGS, make_repository
@@ -27,6 +34,7 @@ from bot.commands import USAGES, House
 from bot.conduct import Conductor
 from bot.dispatcher import Dispatcher
 from bot.errors import ConfigurationError
+from bot.hosts import Host
 from bot.locks import ConversationLocks
 from bot.ports import Presence, Store
 from bot.presence import SharedPresence, name_of
@@ -36,6 +44,9 @@ from store.database import Database, is_shared, open_database, sqlite_file
 from store.inline import InlineStore
 from store.schema import bring_up_to_date
 from store.transaction import Terms
+
+if TYPE_CHECKING:
+    from adapters.engine.engine import EngineWaker
 
 _DAY_SECONDS = 86400.0
 _MISSED_BEATS = 3
@@ -50,6 +61,7 @@ class Installation:
     host: str
     state: Path
     database: Database
+    waker: "EngineWaker | None"
     conductor: Conductor
     workshop: LocalWorkshop
     presence: PresenceFiles
@@ -70,6 +82,25 @@ class Installation:
             owner=service.worker.post.name,
         )
 
+    def woken(self, worker: Worker) -> AbstractAsyncContextManager[None]:
+        """Inside of this a worker hears at once of what other hosts want of it."""
+        if self.waker is None:
+            return nullcontext()
+        # Imported here because its libraries are an extra that only PostgreSQL needs.
+        from bot.bootstrap.engine import woken
+
+        return woken(self.waker.engine, self.database, worker)
+
+    def described(self) -> Host:
+        """This host as it is now."""
+        has = {
+            name: workflow.repository
+            for name, workflow in self.conductor.house.catalogue.items()
+            if is_repository(workflow.repository)
+        }
+        root = str((self.state / "worktrees").resolve())
+        return Host(self.host, _kept_place(self.state / "worktrees"), root, has)
+
     @property
     def shared(self) -> bool:
         """Whether other hosts may use the same database."""
@@ -88,6 +119,9 @@ class Installation:
             pid=os.getpid(),
             concurrency=runner.concurrency if concurrency is None else concurrency,
             heartbeat_seconds=runner.heartbeat_seconds,
+            lease_seconds=runner.lease_seconds,
+            describe=self.described,
+            shared=self.shared,
             auto_resume=runner.auto_resume,
         )
 
@@ -104,18 +138,31 @@ def install(config_file: str | None, host: str | None = None) -> Installation:
 def installed(settings: config.Settings, beside: Path, host: str | None = None) -> Installation:
     """The installation of these settings; relative repositories are looked for beside a file."""
     state = _state(settings)
-    database = open_database(settings.database.url, _terms(settings.runner))
+    shared = is_shared(settings.database.url)
+    waker = _waker(settings.database.url) if shared else None
+    database = open_database(settings.database.url, _terms(settings.runner), waker=waker)
     bring_up_to_date(database)
     _hide_from_git(state)
     log.write_to(state / "baton.log")
-    here = host or settings.runner.host or _kept_host_id(state / "worktrees")
+    here = host or settings.runner.host or _kept_place(state / "worktrees")
     worktrees = Worktrees(state / "worktrees", here)
-    workshop = LocalWorkshop(worktrees, state / "logs", settings.runner.grace_seconds)
+    grace_seconds = settings.runner.grace_seconds
+    workshop = LocalWorkshop(worktrees, state / "logs", grace_seconds, shared=shared)
     catalogue = {name: w.workflow(name, beside) for name, w in settings.workflows.items()}
-    house = House(here, catalogue, worktrees, workshop.log_path, USAGES)
+    house = House(here, shared, catalogue, worktrees, workshop.log_path, USAGES)
     conductor = Conductor(house, settings.access.policy())
     presence = PresenceFiles(state / "presence")
-    return Installation(settings, here, state, database, conductor, workshop, presence)
+    return Installation(settings, here, state, database, waker, conductor, workshop, presence)
+
+
+def _waker(url: str) -> "EngineWaker":
+    """What wakes workers on other hosts. Raises ConfigurationError where it is not installed."""
+    try:
+        # Imported here because its libraries are an extra that only this kind of database needs.
+        from bot.bootstrap.engine import waker_for
+    except ModuleNotFoundError as missing:
+        raise ConfigurationError(notices.no_library("postgres", str(missing.name))) from missing
+    return waker_for(url)
 
 
 def _state(settings: config.Settings) -> Path:
@@ -140,8 +187,8 @@ def _hide_from_git(state: Path) -> None:
         ignore.write_text("*\n", encoding="utf-8")
 
 
-def _kept_host_id(worktrees: Path) -> str:
-    """The id of this host, kept beside its worktrees; names of hosts change, worktrees stay."""
+def _kept_place(worktrees: Path) -> str:
+    """The id of this place, kept beside its worktrees; names of hosts change, worktrees stay."""
     file = worktrees / "host-id"
     if not file.exists():
         worktrees.mkdir(parents=True, exist_ok=True)
@@ -265,7 +312,8 @@ async def serving(
             installation.presence.hold(name),
             log.span("baton.service", host=installation.host, worker=name),
         ):
-            yield Service(store, installation.dispatcher(store, name), worker)
+            async with installation.woken(worker):
+                yield Service(store, installation.dispatcher(store, name), worker)
     finally:
         worker.leave(wait=wait_for_runs)
         await working
@@ -281,6 +329,11 @@ def login_name() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return "local"
+
+
+def is_repository(path: str) -> bool:
+    """Whether there is a git repository, with a worktree of its own or without."""
+    return (Path(path) / ".git").exists() or (Path(path) / "HEAD").exists()
 
 
 def is_demo(repository: str) -> bool:

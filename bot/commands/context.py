@@ -14,9 +14,13 @@ from bot.workshop import Places
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What every command may know beside the database: what can be run, and where."""
+    """What every command may know beside the database: what can be run, and where.
+
+    `shared` where other hosts may use the same database, and work on runs, too.
+    """
 
     host: str
+    shared: bool
     catalogue: Catalogue
     places: Places
     log_path: Callable[[str], Path]

@@ -8,6 +8,7 @@ from pathlib import Path
 from bot import replies
 from bot.commands.choosing import OPEN_THEN_ANY, choose
 from bot.commands.context import Context
+from bot.commands.placing import unstarted
 from bot.conversation import Door
 from bot.outcome import Outcome, Word
 from bot.run import Run
@@ -27,8 +28,8 @@ def status(context: Context) -> Outcome:
     """Where one run stands, or every open run of this conversation."""
     chosen = choose(context, OPEN_THEN_ANY)
     if isinstance(chosen, Run):
-        waits = chosen.waiting_for_worker and not context.tx.live_worker(chosen.worktree.host)
-        reply = replies.status(chosen, context.tx.now, context.door, waits=waits)
+        waits = unstarted(context, chosen)
+        reply = replies.status(chosen, context.tx.now, context.door, waits)
         return Outcome(word=Word.SHOWN, reply=reply, run=chosen, by=chosen.changed)
     if chosen.candidates and not context.rest:
         return _listed(context, chosen.candidates, more=False)
@@ -53,7 +54,9 @@ def logs(context: Context) -> Outcome:
     chosen = choose(context, OPEN_THEN_ANY)
     if isinstance(chosen, Outcome):
         return chosen
-    reply = replies.log_tail(chosen, _tail(context.house.log_path(chosen.id)))
+    elsewhere = chosen.worktree.host != context.house.host
+    lines = _tail(context.house.log_path(chosen.id))
+    reply = replies.log_tail(chosen, lines, elsewhere=elsewhere)
     return Outcome(word=Word.SHOWN, reply=reply, run=chosen, by=chosen.changed)
 
 

@@ -3,6 +3,7 @@
 from bot import replies
 from bot.commands.choosing import CLAIMED, RESUMABLE, choose, newest
 from bot.commands.context import Context
+from bot.commands.placing import move_of, unstarted
 from bot.outcome import Outcome, Word
 from bot.ports import WorktreeHeldError
 from bot.run import FINAL, Run
@@ -36,7 +37,8 @@ def _chosen(context: Context) -> Run | Outcome:
 def _claim(context: Context, seen: Run) -> Outcome:
     for _ in range(_SWAPS):
         worker = context.invocation.message.worker
-        won = context.tx.claims.resume(seen.id, context.by, context.seen_epoch, worker)
+        move = move_of(context, seen)
+        won = context.tx.claims.resume(seen.id, context.by, context.seen_epoch, worker, move)
         if won is not None:
             return _resumed(context, won, seen)
         seen = context.tx.runs.get(seen.id) or seen
@@ -47,8 +49,9 @@ def _claim(context: Context, seen: Run) -> Outcome:
 
 def _resumed(context: Context, won: Run, before: Run) -> Outcome:
     reply = replies.resumed(won, before)
-    if won.worker is None and not context.tx.live_worker(won.worktree.host):
-        reply += replies.no_worker(context.door)
+    if won.worktree.host != before.worktree.host:
+        reply += replies.moved(won, before)
+    reply += unstarted(context, won) or ""
     gate = before.step.name if before.step and before.step.gate else None
     return Outcome(
         word=Word.RESUMED,
@@ -76,7 +79,8 @@ def _why(context: Context, run: Run) -> tuple[Word, str]:
 
 
 def _worktree_busy(context: Context, kept: Run) -> Outcome:
-    holder = context.tx.runs.holder_of(kept.worktree)
+    move = move_of(context, kept)
+    holder = context.tx.runs.holder_of(move.worktree if move else kept.worktree)
     reply = replies.worktree_busy(kept.branch, holder, context.tx.now, context.door, kept)
     by = holder.changed if holder else None
     return Outcome(word=Word.WORKTREE_BUSY, reply=reply, run=kept, by=by)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from bot import replies
 from bot.commands.context import Context
+from bot.commands.placing import place_of_new, unstarted
 from bot.outcome import Outcome, Word
 from bot.ports import NewRun, WorktreeHeldError
 from bot.workflows import Workflow
@@ -56,9 +57,7 @@ def run(context: Context) -> Outcome:
         by = holder.changed if holder else None
         return Outcome(word=Word.WORKTREE_BUSY, reply=reply, by=by)
     context.tx.cards.open(claimed)
-    reply = replies.started(claimed)
-    if claimed.worker is None and not context.tx.live_worker(context.house.host):
-        reply += replies.no_worker(context.door)
+    reply = replies.started(claimed) + (unstarted(context, claimed) or "")
     return Outcome(word=Word.STARTED, reply=reply, run=claimed, by=claimed.changed)
 
 
@@ -102,14 +101,15 @@ def _workflow(context: Context, wanted: Wanted) -> Workflow:
 def _new_run(context: Context, wanted: Wanted, workflow: Workflow) -> NewRun:
     run_id = "".join(secrets.choice(_ID_LETTERS) for _ in range(8))
     branch = wanted.branch or f"baton/{run_id}"
+    where = place_of_new(context, workflow, branch)
     return NewRun(
         id=run_id,
         workflow=workflow.name,
         conversation=context.conversation,
         arguments=wanted.arguments,
-        repository=workflow.repository,
+        repository=where.repository,
         base=workflow.base,
         branch=branch,
-        worktree=context.house.places.place(workflow.repository, branch),
+        worktree=where.worktree,
         steps=workflow.steps,
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.houses import House
+from tests.adapters.houses import Hosts, House
 from tests.adapters.steps import Steps
 
 
@@ -37,3 +37,9 @@ def own_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def house(tmp_path: Path, own_git: None) -> House:
     """A repository with one commit, of which there is no worktree yet."""
     return House(tmp_path.resolve())
+
+
+@pytest.fixture
+def hosts(tmp_path: Path, own_git: None) -> Hosts:
+    """Two hosts on which nothing runs yet."""
+    return Hosts(tmp_path.resolve())

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters import prepare_worktree
+from adapters.branch import prepare
+from adapters.branch.wish import Wish
 from adapters.worktrees import Worktrees
 from bot.supervision import EndingKind
 from bot.workshop import Prepared
@@ -288,10 +289,8 @@ def test_repository_where_git_is_busy_is_tried_again(
     ],
 )
 def test_words_of_git_that_are_understood(words: str, told: str) -> None:
-    wish = prepare_worktree.Wish(
-        repository=Path("/r"), base="main", branch="work", path=Path("/worktrees/work")
-    )
-    assert told in str(prepare_worktree._refusal(wish, words, last=True))
+    wish = Wish(repository=Path("/r"), base="main", branch="work", path=Path("/worktrees/work"))
+    assert told in str(prepare._refusal(wish, words, last=True))
 
 
 def test_many_branches_at_once(house: House) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,15 @@ class Doom:
     def __init__(self, database: Database, point: str, write: int) -> None:
         self._commit = database.write
         self._point = point
-        self._left = write
+        self._fatal = write
+        self._numbers = count(1)
 
     def write(self, changes: Sequence[Change]) -> list[Any]:
-        self._left -= 1
-        if self._left == 0 and self._point == "before":
+        fatal = next(self._numbers) == self._fatal
+        if fatal and self._point == "before":
             die()
         results = self._commit(changes)
-        if self._left == 0:
+        if fatal:
             die()
         return results
 
@@ -35,8 +37,9 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def main(directory: Path, point: str, write: int, starts: str) -> None:
-    installation = installed(settings_for(directory, directory / "repository"), directory)
+async def main(directory: Path, url: str, point: str, write: int, starts: str) -> None:
+    settings = settings_for(directory, directory / "repository", database={"url": url})
+    installation = installed(settings, directory)
     doom = Doom(installation.database, point, write)
     installation.database.write = doom.write  # type: ignore[method-assign] # the planted fault
     naive = starts == "from memory"
@@ -55,4 +58,4 @@ async def main(directory: Path, point: str, write: int, starts: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]))
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5]))

@@ -15,6 +15,7 @@ import pytest
 from bot.bootstrap import Installation, installed, serving
 from bot.ports import Transaction
 from bot.run import Run
+from store.database import sqlite_file
 from tests.conftest import Person, settings_for
 
 ROOT = Path(__file__).parent.parent.parent
@@ -30,12 +31,18 @@ SOAK_ROUNDS = [
 ]
 
 
+@pytest.fixture
+def database_url(url: str) -> str:
+    """Each kind of database in turn."""
+    return url
+
+
 @pytest.mark.parametrize(("point", "write"), ROUNDS + SOAK_ROUNDS)
 async def test_a_kill_loses_no_start_and_starts_nothing_twice(
-    tmp_path: Path, repository: Path, point: str, write: int
+    tmp_path: Path, repository: Path, url: str, point: str, write: int
 ) -> None:
-    answered = await doom(tmp_path, point, write, "from the row")
-    installation = installed(settings_for(tmp_path, repository), tmp_path)
+    answered = await doom(tmp_path, url, point, write, "from the row")
+    installation = installed(settings_for(tmp_path, repository, database={"url": url}), tmp_path)
     async with serving(installation) as service:
         ana = Person(service)
         for number in range(4):
@@ -54,10 +61,19 @@ async def test_a_kill_loses_no_start_and_starts_nothing_twice(
     assert intact(installation)
 
 
-async def doom(tmp_path: Path, point: str, write: int, starts: str) -> list[str]:
+async def doom(tmp_path: Path, url: str, point: str, write: int, starts: str) -> list[str]:
     """Let a Baton kill itself at this write; what it had answered until then."""
     doomed = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.crashes.doomed", str(tmp_path), point, str(write), starts),
+        *(
+            sys.executable,
+            "-m",
+            "tests.crashes.doomed",
+            str(tmp_path),
+            url,
+            point,
+            str(write),
+            starts,
+        ),
         cwd=ROOT,
         stdout=subprocess.PIPE,
     )
@@ -74,8 +90,9 @@ async def test_starting_from_memory_is_found_out(tmp_path: Path, repository: Pat
         place = tmp_path / str(write)
         place.mkdir()
         (place / "repository").symlink_to(repository)
-        await doom(place, "after", write, "from memory")
-        installation = installed(settings_for(place, repository), place)
+        url = f"sqlite:///{place / 'baton.db'}"
+        await doom(place, url, "after", write, "from memory")
+        installation = installed(settings_for(place, repository, database={"url": url}), place)
         async with serving(installation, concurrency=0) as service:
             runs = await everything(Person(service))
             lost += [run.id for run in runs if run.waiting_for_worker]
@@ -95,7 +112,9 @@ async def carry_through(ana: Person, run: Run) -> None:
 
 
 def intact(installation: Installation) -> bool:
-    connection = sqlite3.connect(installation.database.file)
+    if installation.shared:
+        return True  # it is no file of ours that a kill could have damaged
+    connection = sqlite3.connect(sqlite_file(installation.database.url))
     found = connection.execute("PRAGMA integrity_check").fetchone()[0]
     connection.close()
     return bool(found == "ok")
@@ -107,8 +126,9 @@ async def test_a_frozen_worker_can_neither_write_nor_start_once_it_thaws(
 ) -> None:
     config = tmp_path / "config.toml"
     config.write_text(
-        f"[database]\nurl = 'sqlite:///{installation.database.file}'\n"
-        "[runner]\nheartbeat_seconds = 0.2\nlease_seconds = 1\ngrace_seconds = 1\nhost = 'here'\n"
+        f"[database]\nurl = '{installation.database.url}'\n"
+        f"[runner]\ndirectory = '{installation.state}'\n"
+        "heartbeat_seconds = 0.2\nlease_seconds = 1\ngrace_seconds = 1\nhost = 'here'\n"
         f"[workflows.told]\nrepository = '{repository}'\n"
         "[[workflows.told.steps]]\nname = 'x'\nrun = 'true'\n"
     )

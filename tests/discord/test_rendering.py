@@ -142,7 +142,7 @@ def told_of(evil: str) -> Iterator[str]:
     run = run_of(evil)
     slash, mention = Door.DISCORD_SLASH, Door.DISCORD_MENTION
     event = AuditEvent(at=NOW, actor="discord:1", door=slash, verb="run", outcome="started")
-    yield replies.status(run, NOW, slash, waits=True)
+    yield replies.status(run, NOW, slash, " No worker.")
     yield replies.unknown_command(evil, None)
     yield replies.unknown_workflow(evil, [evil])
     yield replies.bad_argument(evil)

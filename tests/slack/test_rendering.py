@@ -190,7 +190,7 @@ def answers_are_harmless(evil: str) -> None:
     run = run_of(evil)
     slash, shortcut = Door.SLACK_SLASH, Door.SLACK_SHORTCUT
     told = [
-        replies.status(run, NOW, slash, waits=True),
+        replies.status(run, NOW, slash, " No worker."),
         replies.unknown_command(evil, None),
         replies.unknown_workflow(evil, [evil]),
         replies.not_found(evil, slash),
@@ -204,9 +204,7 @@ def answers_are_harmless(evil: str) -> None:
         check(blocks.escaped(reply), blocks.answer(answer, "status"))
         check(blocks.escaped(reply), [*blocks.said(reply), blocks.aside(who(run.changed))])
     shown = answer_of(Outcome(word=Word.SHOWN, reply=told[0], run=run))
-    check(
-        blocks.escaped(replies.status(run, NOW, shortcut, waits=False)), blocks.choice(shown, [run])
-    )
+    check(blocks.escaped(replies.status(run, NOW, shortcut, None)), blocks.choice(shown, [run]))
 
 
 def logs_are_harmless(evil: str) -> None:

@@ -17,7 +17,7 @@ from bot.access import Policy, Role
 from bot.commands import USAGES, House
 from bot.conduct import Conductor
 from bot.conversation import Author, Conversation, Door, Message
-from bot.ports import NewRun, Transaction
+from bot.ports import LivingWorker, NewRun, Transaction
 from bot.run import Run, RunStatus, Step, Worktree
 from store.database import Database
 from store.rows import plan_json
@@ -177,6 +177,11 @@ def row_of(database: Database, run_id: str) -> dict[str, Any]:
         return dict(row)
 
 
+def living(worker: str) -> LivingWorker:
+    """A worker of this host, as it tells of itself."""
+    return LivingWorker(worker, HOST, 1, 2)
+
+
 def write(database: Database, change: Callable[[Transaction], Any]) -> Any:
     """What one change comes to, in a transaction of its own; raises what it raised."""
     result = database.write([change])[0]
@@ -210,7 +215,7 @@ def new_run(run_id: str, branch: str, conversation: Conversation = CONVERSATION)
 def conductor(state: Path) -> Conductor:
     """The rules of every command, for people at the command line of this host."""
     places = Worktrees(state / "worktrees", HOST)
-    house = House(HOST, {}, places, lambda run_id: state / f"{run_id}.log", USAGES)
+    house = House(HOST, False, {}, places, lambda run_id: state / f"{run_id}.log", USAGES)
     return Conductor(house, Policy({}, Role.ADMIN))
 
 

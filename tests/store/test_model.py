@@ -28,6 +28,7 @@ from tests.store.factories import (
     TERMS,
     Clock,
     impossible,
+    living,
     new_run,
     row_of,
     write,
@@ -200,7 +201,7 @@ class Life(RuleBasedStateMachine):
         model, now = self.runs[run_id], self.clock.now
         mine = model.status == "running" and model.worker == worker
         beaten = write(
-            self.database, lambda tx: tx.work.beat(worker, "here", 1, {run_id: model.epoch})
+            self.database, lambda tx: tx.work.beat(living(worker), {run_id: model.epoch})
         )
         assert beaten == ({run_id} if mine else set())
         if mine:

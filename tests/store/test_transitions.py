@@ -35,6 +35,7 @@ from tests.store.factories import (
     Clock,
     get,
     impossible,
+    living,
     new_run,
     put,
     row_of,
@@ -287,7 +288,7 @@ def test_a_pending_claim_is_never_stale(database: Database, clock: Clock) -> Non
 def test_a_heartbeat_keeps_a_run_from_being_stale(database: Database, clock: Clock) -> None:
     run_id = put(database, "working")
     clock.now = BEGAN + LEASE_SECONDS
-    beaten = write(database, lambda tx: tx.work.beat(WORKER, HOST, 1, {run_id: 2}))
+    beaten = write(database, lambda tx: tx.work.beat(living(WORKER), {run_id: 2}))
     assert beaten == {run_id}
     clock.now += LEASE_SECONDS
     assert not swapped(database, run_id)
@@ -300,7 +301,7 @@ def test_a_heartbeat_of_an_earlier_epoch_renews_nothing(database: Database, cloc
     run_id = put(database, "working")
     was = row_of(database, run_id)
     clock.now += 1
-    assert write(database, lambda tx: tx.work.beat(WORKER, HOST, 1, {run_id: 1})) == set()
+    assert write(database, lambda tx: tx.work.beat(living(WORKER), {run_id: 1})) == set()
     assert row_of(database, run_id) == was
 
 

@@ -20,6 +20,9 @@ def upgrade() -> None:
         sa.Column("root", sa.Text(), nullable=False),
         sa.Column("repositories", sa.Text(), nullable=False),
     )
+    op.add_column(
+        "workers", sa.Column("slots", sa.Integer(), nullable=False, server_default=sa.text("1"))
+    )
     op.add_column("runs", sa.Column("pushed", sa.Text()))
     op.create_index("ix_runs_branch", "runs", ["branch", "created_at"])
     if op.get_bind().dialect.name == "postgresql":

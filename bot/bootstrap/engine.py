@@ -1,0 +1,50 @@
+"""Joins the engine that wakes workers on many hosts; imported only where the database is shared."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from adapters.engine.engine import Engine, EngineWaker
+from bot.ports import DatabaseUnavailableError
+from bot.worker import Worker
+from store.database import Database
+
+_TIDY_SECONDS = 30.0
+_DEAD_SECONDS = 30.0
+
+
+def waker_for(url: str) -> EngineWaker:
+    """What wakes workers through this database; nothing is connected yet."""
+    return EngineWaker(Engine(url))
+
+
+@asynccontextmanager
+async def woken(engine: Engine, database: Database, worker: Worker) -> AsyncIterator[None]:
+    """Inside of this a worker is woken, and what dead workers left is cleared away."""
+    post = worker.post
+    listens = not await _pooled(database)
+    async with engine.running():
+        tasks = [asyncio.create_task(_tidy_on(engine))]
+        if post.concurrency:
+            work = engine.work(post.host, post.concurrency, worker.take_up, listens=listens)
+            tasks.append(asyncio.create_task(work))
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _tidy_on(engine: Engine) -> None:
+    while True:
+        await engine.tidy(_DEAD_SECONDS)
+        await asyncio.sleep(_TIDY_SECONDS)
+
+
+async def _pooled(database: Database) -> bool:
+    """Whether a pooler is between; then nothing can be listened to."""
+    try:
+        return await asyncio.to_thread(database.is_pooled)
+    except DatabaseUnavailableError:
+        return True

@@ -1,0 +1,66 @@
+"""Hosts: what each has, and how much each has to do."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, or_, select, text
+
+from bot.hosts import Host
+from store.statement import Statement
+from store.tables import LEASED_SQL, WAITING_SQL, hosts, runs, workers
+
+_ANNOUNCE = Statement(
+    text(
+        "INSERT INTO hosts (name, place, root, repositories)"
+        " VALUES (:name, :place, :root, :repositories)"
+        " ON CONFLICT (name) DO UPDATE SET"
+        " place = excluded.place, root = excluded.root, repositories = excluded.repositories"
+        " WHERE hosts.place = excluded.place OR NOT EXISTS"
+        " (SELECT 1 FROM workers WHERE workers.host = excluded.name"
+        " AND workers.lease_expires_at > :now)"
+    )
+)
+_LIVING = Statement(
+    select(hosts.c.name, hosts.c.place, hosts.c.root, hosts.c.repositories)
+    .where(
+        select(workers.c.name)
+        .where(
+            workers.c.host == hosts.c.name,
+            workers.c.lease_expires_at > bindparam("now"),
+            workers.c.slots > 0,
+        )
+        .exists()
+    )
+    .order_by(hosts.c.name)
+)
+_LOADS = Statement(
+    select(runs.c.host, func.count())
+    .where(or_(text(WAITING_SQL), text(LEASED_SQL)))
+    .group_by(runs.c.host)
+)
+
+
+class HostBook:
+    """Implements bot.hosts.Hosts on an open connection."""
+
+    def __init__(self, connection: Connection, now: float) -> None:
+        self._connection = connection
+        self._now = now
+
+    def announce(self, host: Host) -> bool:
+        values: dict[str, Any] = {
+            "name": host.name,
+            "place": host.place,
+            "root": host.root,
+            "repositories": json.dumps(dict(host.repositories)),
+            "now": self._now,
+        }
+        return _ANNOUNCE.run(self._connection, values) == 1
+
+    def offering(self, workflow: str) -> Sequence[Host]:
+        rows = _LIVING.rows(self._connection, {"now": self._now})
+        living = [Host(name, place, root, json.loads(has)) for name, place, root, has in rows]
+        having = [host for host in living if workflow in host.repositories]
+        loads: dict[str, int] = dict(_LOADS.rows(self._connection, {})) if len(having) > 1 else {}
+        return sorted(having, key=lambda host: loads.get(host.name, 0))
