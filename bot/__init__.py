@@ -11,7 +11,7 @@ The map, bottom up; a module imports only from lines above it:
     presence                         of every change; which processes are alive
     words                            the small words of which sentences are made
     replies, refusals, reports,      every sentence
-    notices
+    notices, faults
     card, locks                      a run at a glance; order
     parser                           text to command
     commands                         one function of a transaction per verb, and their table

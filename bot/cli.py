@@ -9,6 +9,7 @@ from bot import notices
 from bot.access import Role
 from bot.commands import COMMANDS
 from bot.errors import ConfigurationError, SchemaError
+from bot.ports import DatabaseUnavailableError
 
 _FAILED = 1
 _USAGE = 2
@@ -117,6 +118,9 @@ def main(words: Sequence[str] | None = None) -> int:
     except ConfigurationError as error:
         print(str(error), file=sys.stderr)
         return _USAGE
+    except DatabaseUnavailableError as error:
+        print(notices.no_database(str(error)), file=sys.stderr)
+        return _FAILED
     except SchemaError as error:
         print(notices.newer_database(str(error)), file=sys.stderr)
         return _FAILED

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
 
-from bot import log, replies
+from bot import faults, log
 from bot.commands import COMMANDS
 from bot.commands.offering import Choice, choices, to_confirm
 from bot.conduct import Conductor, record, recorded
@@ -29,11 +29,12 @@ def explained(error: Exception, verb: str) -> Outcome:
         isinstance(error, DatabaseUnavailableError) and error.busy
     ):
         log.event(f"command.{verb}_busy_rejected", reason=type(error).__name__)
-        return Outcome(word=Word.BUSY, reply=replies.busy())
+        return Outcome(word=Word.BUSY, reply=faults.busy())
     reference = log.fault(f"command.{verb}_unexpected_failed", error)
     if isinstance(error, DatabaseUnavailableError):
-        return Outcome(word=Word.ERROR, reply=replies.database_fault(str(error), reference))
-    return Outcome(word=Word.ERROR, reply=replies.unexpected(reference))
+        fault = faults.database_fault if error.certain else faults.database_lost
+        return Outcome(word=Word.ERROR, reply=fault(str(error), reference))
+    return Outcome(word=Word.ERROR, reply=faults.unexpected(reference))
 
 
 def told(span: log.Span, answer: Answer) -> Answer:
@@ -56,7 +57,7 @@ class Overdue:
     age_seconds: float
     done: bool
     again: bool = True
-    excuse: str = field(default_factory=replies.restarted)
+    excuse: str = field(default_factory=faults.restarted)
 
 
 def _take(tx: Transaction, key: str, owner: str, new_owner: str) -> bool:

@@ -11,13 +11,19 @@ from bot.ports import DatabaseUnavailableError, Store, Transaction
 from bot.run import Run
 
 _RECHECK_SECONDS = 1.0
+_LATE_AT_MOST = 256
+"""An event is committed after so many with higher numbers at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """Up to where the database was read: the newest event, and the versions of what is live."""
+    """Up to where the database was read: the newest events, and the versions of what is live.
 
-    event: int
+    Where many processes write, an event may be committed after another with a higher number.
+    """
+
+    newest: int
+    events: frozenset[int]
     live: Mapping[str, int]
 
 
@@ -128,12 +134,14 @@ class RunFeed:
 
 def _changes(tx: Transaction, seen: _Seen | None) -> _News:
     live = tx.watching.live()
+    newest = seen.newest if seen else tx.watching.last_event()
+    late = tx.watching.events_since(newest - _LATE_AT_MOST)
+    now = _Seen(max((n for n, _ in late), default=newest), frozenset(n for n, _ in late), live)
     if seen is None:
-        return _News(_Seen(tx.watching.last_event(), live), (), other=False)
-    events = tx.watching.events_since(seen.event)
+        return _News(now, (), other=False)
+    events = [(number, run_id) for number, run_id in late if number not in seen.events]
     changed = {run_id: None for _, run_id in events if run_id is not None}
     changed |= {one: None for one, version in live.items() if seen.live.get(one) != version}
     changed |= {one: None for one in seen.live if one not in live}
     found = [run for run_id in changed if (run := tx.runs.get(run_id)) is not None]
-    last = max((number for number, _ in events), default=seen.event)
-    return _News(_Seen(last, live), found, other=any(run_id is None for _, run_id in events))
+    return _News(now, found, other=any(run_id is None for _, run_id in events))

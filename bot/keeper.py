@@ -161,8 +161,7 @@ class CardKeeper:
         except PostRefusedError as refused:
             # Nothing to be done before somebody lets us in; the next change tries again.
             log.event("card.show_rejected", run=card.run.id, reason=str(refused))
-        version = card.run.version
-        await self._store.write(lambda tx: tx.cards.shown(card, version))
+        await self._store.write(partial(_note_shown, card=card, owner=self._desk.owner))
 
     async def _with_message(self, card: Card) -> Card:
         if card.message is not None:
@@ -222,6 +221,13 @@ class CardKeeper:
         except (PostLaterError, PostRefusedError):
             await self._note_posting(card, None)
             raise
+
+
+def _note_shown(tx: Transaction, card: Card, owner: str) -> None:
+    """What another process keeps by now, it has to show again: this edit may have come late."""
+    tx.cards.shown(card, card.run.version)
+    if not tx.cards.take(card.run.id, owner, owner):
+        tx.cards.refresh(card.run.id)
 
 
 def _take(tx: Transaction, card: Card, owner: str) -> bool:

@@ -32,6 +32,24 @@ def working(host: str) -> str:
     return f"Working on the runs of {host}. Stop with Ctrl-C or SIGTERM."
 
 
+def host_taken(host: str) -> str:
+    """Another machine goes by the name of this one."""
+    return (
+        f"Another machine works as host {host} already, so this one starts no runs until that has"
+        " ended. Give each machine a name of its own: runner.host, or worker --host."
+    )
+
+
+def no_database_yet(reason: str, seconds: float) -> str:
+    """A long-lived process waits for its database."""
+    return f"The database cannot be used yet: {reason}. Trying again for {seconds:.0f} seconds."
+
+
+def no_database(reason: str) -> str:
+    """A command, or a process that waited, ends without its database."""
+    return f"The database cannot be used: {reason}. Nothing was done; see database.url."
+
+
 def usage_error(message: str, program: str) -> str:
     """The words of the command line cannot be used."""
     return f"{program}: {message}. Nothing was done; {program} --help lists what there is."

@@ -323,35 +323,18 @@ def denied(role: Role, needed: Role, who_can: Sequence[str], actor: str, verb: s
     )
 
 
-def busy() -> str:
-    """Too many are waiting, or the database stayed locked."""
-    return "Too much is going on here right now. Nothing changed; ask again in a moment."
-
-
-def database_fault(reason: str, reference: str) -> str:
-    """The database could not be used."""
+def works_elsewhere(run: Run) -> str:
+    """`--here` for a run whose worktree is on another host."""
+    host = run.worktree.host
     return (
-        f"The database cannot be used at the moment: {reason}. Nothing changed; ask again once"
-        f" that is mended. The log has more under {reference}."
-    )
-
-
-def unexpected(reference: str) -> str:
-    """Something broke that should not."""
-    return (
-        "Something went wrong on my side. Nothing changed. The log has the details under"
-        f" {reference}."
+        f"{name_of(run)} has its worktree on {host}, so it cannot be worked on here. Nothing"
+        f" changed; resume it on {host}, or without --here."
     )
 
 
 def delivery_reused() -> str:
     """Same delivery key, other content."""
     return "That delivery id was used before for another command. Nothing changed; use a new one."
-
-
-def delivered_late() -> str:
-    """The platform brought a command long after it was given; its author has given it up."""
-    return "That reached Baton too late, and it did nothing; nothing changed. Please ask again."
 
 
 def takes_no_messages() -> str:
@@ -378,8 +361,3 @@ def unknown_button() -> str:
 def kept(name: str) -> str:
     """Somebody thought better of a cancel."""
     return f"Nothing changed: {name} was not cancelled."
-
-
-def restarted() -> str:
-    """A delivery was received before a crash, too long ago to be carried out unseen."""
-    return "Baton restarted before it could do that; nothing changed. Please ask again."

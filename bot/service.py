@@ -3,14 +3,36 @@
 import argparse
 import asyncio
 import sys
+import time
 
 from bot import bootstrap, notices
 from bot.bootstrap import Installation
+from bot.ports import DatabaseUnavailableError
+
+_DATABASE_SECONDS = 60.0
+_AGAIN_SECONDS = 1.0
+
+
+def _installed(options: argparse.Namespace) -> Installation:
+    """Baton as configured; a database that does not answer yet is waited for."""
+    host = getattr(options, "host", None)
+    until = time.monotonic() + _DATABASE_SECONDS
+    told = False
+    while True:
+        try:
+            return bootstrap.install(options.config, host)
+        except DatabaseUnavailableError as error:
+            if time.monotonic() > until:
+                raise
+            if not told:
+                print(notices.no_database_yet(str(error), _DATABASE_SECONDS), file=sys.stderr)
+            told = True
+        time.sleep(_AGAIN_SECONDS)
 
 
 def serve(options: argparse.Namespace) -> int:
     """Answer everywhere that is configured, and work on runs; lines only from a terminal."""
-    installation = bootstrap.install(options.config)
+    installation = _installed(options)
     return asyncio.run(_serve(installation))
 
 
@@ -20,6 +42,7 @@ async def _serve(installation: Installation) -> int:
         bootstrap.platforms(installation, service) as joined,
         bootstrap.web(installation, service, joined) as address,
     ):
+        _tell_barred(service)
         print(address, flush=True)
         with bootstrap.stop_signals() as stopped:
             await _first(_tell_problems(installation), stopped.wait())
@@ -41,12 +64,13 @@ async def _tell_problems(installation: Installation) -> None:
 
 def work(options: argparse.Namespace) -> int:
     """Only work on runs."""
-    return asyncio.run(_work(bootstrap.install(options.config, options.host), options.drain))
+    return asyncio.run(_work(_installed(options), options.drain))
 
 
 async def _work(installation: Installation, drain: bool) -> int:  # noqa: FBT001 - the flag of the command line
     async with bootstrap.serving(installation, wait_for_runs=drain) as service:
         with bootstrap.stop_signals() as stopped:
+            _tell_barred(service)
             print(notices.working(service.worker.post.host), flush=True)
             await stopped.wait()
         _farewell(service, waits=drain)
@@ -55,7 +79,7 @@ async def _work(installation: Installation, drain: bool) -> int:  # noqa: FBT001
 
 def chat(options: argparse.Namespace) -> int:
     """Talk in this terminal, or through a pipe, with a worker of its own."""
-    return asyncio.run(_chat(bootstrap.install(options.config), options.wait))
+    return asyncio.run(_chat(_installed(options), options.wait))
 
 
 async def _chat(installation: Installation, wait_seconds: float | None) -> int:
@@ -79,6 +103,11 @@ async def _first(*works: object) -> None:
     await asyncio.gather(*rest, return_exceptions=True)
     for finished in done:
         finished.result()
+
+
+def _tell_barred(service: bootstrap.Service) -> None:
+    if service.worker.barred:
+        print(notices.host_taken(service.worker.post.host), file=sys.stderr)
 
 
 def _farewell(service: bootstrap.Service, *, waits: bool = False) -> None:

@@ -219,9 +219,7 @@ class PostgresDatabase:
                 if fate in {"committed", "aborted"}:
                     return bool(fate == "committed")
             time.sleep(_FATE_AGAIN_SECONDS)
-        raise DatabaseUnavailableError(
-            "it went away while this was being committed", busy=False, certain=False
-        )
+        raise DatabaseUnavailableError("it went away during the commit", busy=False, certain=False)
 
     def _asked(self, question: str, *values: str) -> Any:  # noqa: ANN401 - whatever it answers
         """The answer to a question outside of any transaction."""

@@ -15,7 +15,17 @@ SOURCES = [
     for path in sorted((ROOT / folder).rglob("*.py"))
     if "versions" not in path.parts
 ]
-OF_SENTENCES = {"replies.py", "refusals.py", "reports.py", "notices.py", "words.py", "card.py"}
+OF_SENTENCES = {
+    *("replies.py", "refusals.py", "faults.py", "reports.py", "notices.py", "words.py", "card.py"),
+}
+    "replies.py",
+    "refusals.py",
+    "reports.py",
+    "notices.py",
+    "words.py",
+    "card.py",
+    "faults.py",
+}
 
 
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:

@@ -8,7 +8,7 @@ import discord
 from adapters.discord.inbound import Clerk, Interaction
 from adapters.discord.interactions import FIRST_ANSWER_SECONDS, Interactions
 from adapters.discord.shown import ASK, KEEP, Shown, question, said
-from bot import log, replies
+from bot import faults, log, replies
 from bot.attendant import Attendant
 from bot.board import PostGoneError, PostLaterError, PostRefusedError
 from bot.commands.offering import Choice
@@ -116,7 +116,7 @@ class DiscordDoor:
         except PostLaterError as error:
             log.event("reply.defer_rejected", delivery=message.delivery, reason=str(error))
             return None
-        excuse = replies.delivered_late()
+        excuse = faults.delivered_late()
         return Overdue(message, age_seconds, done=False, again=False, excuse=excuse)
 
     async def _receive(self, message: Message, late: Overdue | None) -> bool:

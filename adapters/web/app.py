@@ -20,7 +20,7 @@ from adapters.web.problems import refusal
 from adapters.web.schema import ProblemModel
 from adapters.web.shield import LARGEST_BODY, Shield
 from adapters.web.visit import told
-from bot import log, refusals, replies
+from bot import faults, log, refusals, replies
 from bot.dispatcher import explained
 from bot.outcome import HTTP_STATUSES, Word, answer_of
 from bot.ports import DatabaseUnavailableError
@@ -119,7 +119,7 @@ async def _unavailable(request: Request, error: Exception) -> Response:
 
 async def _broken(request: Request, error: Exception) -> Response:
     reference = log.fault("web.answer_failed", error, path=request.url.path)
-    return told(request, refusal(Word.ERROR, replies.unexpected(reference), 500))
+    return told(request, refusal(Word.ERROR, faults.unexpected(reference), 500))
 
 
 _EXPLAINED = {

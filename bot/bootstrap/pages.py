@@ -80,7 +80,9 @@ async def _wrong(installation: Installation, service: Service) -> Mapping[str, s
     wrong: dict[str, str] = {}
     try:
         host = service.worker.post.host
-        if not await service.store.read(lambda tx: tx.live_worker(host)):
+        if service.worker.barred:
+            wrong["worker"] = notices.host_taken(host)
+        elif not await service.store.read(lambda tx: tx.live_worker(host)):
             wrong["worker"] = notices.no_live_worker()
         if not is_current(installation.database):
             wrong["migrations"] = notices.other_tables()

@@ -35,9 +35,12 @@ def _chosen(context: Context) -> Run | Outcome:
 
 
 def _claim(context: Context, seen: Run) -> Outcome:
+    worker = context.invocation.message.worker
     for _ in range(_SWAPS):
-        worker = context.invocation.message.worker
         move = move_of(context, seen)
+        host = (move.worktree if move else seen.worktree).host
+        if worker is not None and host != context.house.host:
+            return Outcome(word=Word.INVALID, reply=replies.works_elsewhere(seen), run=seen)
         won = context.tx.claims.resume(seen.id, context.by, context.seen_epoch, worker, move)
         if won is not None:
             return _resumed(context, won, seen)

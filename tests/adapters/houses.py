@@ -1,7 +1,10 @@
 """A repository, Baton's worktrees of it, and what their preparation says."""
 
 import re
+import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from adapters.worktrees import Worktrees
@@ -144,3 +147,12 @@ class Hosts:
         tip = House.commit(self.a, self.directory / name, name, "of somebody")
         git(self.directory / name, "push", "--quiet", *how, "origin", branch)
         return tip
+
+
+@contextmanager
+def silent_remote(house: House) -> Iterator[None]:
+    """A remote that takes the call and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        git(house.repository, "remote", "set-url", "origin", f"git://127.0.0.1:{port}/it.git")
+        yield

@@ -126,7 +126,7 @@ def test_killed_git_at_its_work_leaves_a_half_made_worktree_that_is_made_again(
 # A run that comes from another host
 
 
-class Coming(NamedTuple):
+class Arrival(NamedTuple):
     """A host to which a run comes, and what must be there in the end.
 
     `precious`: this host has an uncommitted file. `lost`: a commit that was never pushed.
@@ -146,63 +146,61 @@ class Coming(NamedTuple):
         assert git(place, "rev-parse", "HEAD") == self.commit
         kept = [path.parent for path in place.parent.glob(f"{place.name}*/precious")]
         assert len(kept) == self.precious
+        stood = self.lost or git(self.house.repository, "rev-parse", f"{self.commit}~")
         for aside in kept:
             assert aside != place
             assert git(aside, "status", "--porcelain") == "A  precious"
-            assert git(aside, "rev-parse", "HEAD") == (self.lost or f"{self._first()}")
+            assert git(aside, "rev-parse", "HEAD") == stood
         if self.lost:
             name = f"baton/kept/{self.branch}-{self.lost[:10]}"
             assert git(self.house.repository, "rev-parse", name) == self.lost
         assert git(self.house.repository, "for-each-ref", "refs/baton") == ""
 
-    def _first(self) -> str:
-        return git(self.house.repository, "rev-parse", f"{self.commit}~")
+
+def _anew(hosts: Hosts, branch: str) -> Arrival:
+    return Arrival(hosts.b, branch, hosts.begun(branch))
 
 
-def _anew(hosts: Hosts, branch: str) -> Coming:
-    return Coming(hosts.b, branch, hosts.begun(branch))
+def _behind(hosts: Hosts, branch: str) -> Arrival:
+    return Arrival(hosts.a, branch, hosts.gone_on(branch))
 
 
-def _behind(hosts: Hosts, branch: str) -> Coming:
-    return Coming(hosts.a, branch, hosts.gone_on(branch))
-
-
-def _dirty(hosts: Hosts, branch: str) -> Coming:
+def _dirty(hosts: Hosts, branch: str) -> Arrival:
     commit = hosts.gone_on(branch)
     (hosts.a.place(branch) / "precious").write_text("staged")
     git(hosts.a.place(branch), "add", "precious")
-    return Coming(hosts.a, branch, commit, precious=True)
+    return Arrival(hosts.a, branch, commit, precious=True)
 
 
-def _diverged(hosts: Hosts, branch: str) -> Coming:
+def _diverged(hosts: Hosts, branch: str) -> Arrival:
     commit = hosts.gone_on(branch)
     lost = hosts.a.commit(hosts.a.place(branch), "never", "pushed")
     (hosts.a.place(branch) / "precious").write_text("staged")
     git(hosts.a.place(branch), "add", "precious")
-    return Coming(hosts.a, branch, commit, precious=True, lost=lost)
+    return Arrival(hosts.a, branch, commit, precious=True, lost=lost)
 
 
-COMINGS = [_anew, _behind, _dirty, _diverged]
+ARRIVALS: list[Callable[[Hosts, str], Arrival]] = [_anew, _behind, _dirty, _diverged]
 
 
-@pytest.mark.parametrize("coming", COMINGS)
+@pytest.mark.parametrize("arrive", ARRIVALS)
 @pytest.mark.parametrize("kill", [_kill_all, _kill_git])
 @pytest.mark.parametrize(
     "rounds", [pytest.param(2, id="short"), pytest.param(30, id="long", marks=pytest.mark.soak)]
 )
 def test_killed_while_a_run_comes_from_another_host(
-    hosts: Hosts, rounds: int, kill: Callable[..., None], coming: Callable[[Hosts, str], Coming]
+    hosts: Hosts, rounds: int, kill: Callable[..., None], arrive: Callable[[Hosts, str], Arrival]
 ) -> None:
-    come = coming(hosts, "measured")
+    arrival = arrive(hosts, "measured")
     begun = time.monotonic()
-    come.check()
+    arrival.check()
     life = time.monotonic() - begun
     chance = random.Random(rounds)
     for number in range(rounds):
-        come = coming(hosts, f"round/{number}")
+        arrival = arrive(hosts, f"round/{number}")
         for _ in range(2):
-            _cut_short(come.house, come.branch, chance.uniform(0, life), kill, come.commit)
-        come.check()
+            _cut_short(arrival.house, arrival.branch, chance.uniform(0, life), kill, arrival.commit)
+        arrival.check()
 
 
 KILLED_GIT = """#!/bin/sh
@@ -212,28 +210,28 @@ exec {git} "$@"
 """
 
 
-@pytest.mark.parametrize("coming", COMINGS)
+@pytest.mark.parametrize("arrive", ARRIVALS)
 @pytest.mark.parametrize(
-    "stride", [pytest.param(5, id="short"), pytest.param(1, id="long", marks=pytest.mark.soak)]
+    "stride", [pytest.param(9, id="short"), pytest.param(1, id="long", marks=pytest.mark.soak)]
 )
 def test_killed_between_any_two_git_commands_while_a_run_comes(
     hosts: Hosts,
     monkeypatch: pytest.MonkeyPatch,
-    coming: Callable[[Hosts, str], Coming],
+    arrive: Callable[[Hosts, str], Arrival],
     stride: int,
 ) -> None:
     calls, fake = hosts.directory / "calls", hosts.directory / "bin" / "git"
     real = shutil.which("git")
     fake.parent.mkdir()
-    for fatal in range(2, 100, stride):
-        come = coming(hosts, f"round/{fatal}")
+    for fatal in range(2 + ARRIVALS.index(arrive) % stride, 100, stride):
+        arrival = arrive(hosts, f"round/{fatal}")
         calls.write_text("")
         fake.write_text(KILLED_GIT.format(calls=calls, fatal=fatal, git=real))
         fake.chmod(0o755)
         with monkeypatch.context() as watched:
             watched.setenv("PATH", f"{fake.parent}{os.pathsep}{os.environ['PATH']}")
-            _cut_short(come.house, come.branch, PATIENCE_SECONDS, _kill_all, come.commit)
-        come.check()
+            _cut_short(arrival.house, arrival.branch, PATIENCE_SECONDS, _kill_all, arrival.commit)
+        arrival.check()
         if len(calls.read_text()) < fatal:
             return
     pytest.fail("it never came to its end")

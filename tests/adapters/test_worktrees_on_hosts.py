@@ -10,8 +10,7 @@ from adapters.branch import prepare
 from adapters.branch.remote import fetched_ref
 from adapters.branch.wish import Wish
 from bot.workshop import Prepared, Pushed
-from tests.adapters.houses import MADE, Hosts, House, git
-from tests.adapters.test_worktrees_pushed import silent_remote
+from tests.adapters.houses import MADE, Hosts, House, git, silent_remote
 
 REST = "what was not pushed stays where the run worked before."
 ANEW = f"The worktree was made anew on this host from branch `work` as it was last pushed; {REST}"
@@ -435,10 +434,11 @@ def test_lock_that_a_killed_preparation_left_is_deleted(hosts: Hosts, ref: str) 
     assert hosts.b.prepare(commit=tip).notice == f"{LOCK_DELETED} {ANEW}"
 
 
-@pytest.mark.parametrize("name", ["HEAD.lock", "index.lock"])
-def test_lock_in_a_worktree_that_is_set_aside_is_deleted(hosts: Hosts, name: str) -> None:
+def test_locks_in_a_worktree_that_is_set_aside_are_deleted(hosts: Hosts) -> None:
     tip, _ = _diverged(hosts)
-    (Path(git(hosts.a.place(), "rev-parse", "--absolute-git-dir")) / name).touch()
+    own = Path(git(hosts.a.place(), "rev-parse", "--absolute-git-dir"))
+    (own / "HEAD.lock").touch()
+    (own / "index.lock").touch()
     assert LOCK_DELETED in str(hosts.a.prepare(commit=tip).notice)
     hosts.a.commit(_aside(hosts.a)[1], "again", "works again")
 

@@ -2,12 +2,9 @@
 
 import os
 import signal
-import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -17,7 +14,7 @@ from adapters.branch import git as git_of_script
 from adapters.branch.git import Git, say
 from bot.supervision import EndingKind
 from bot.workshop import Pushed
-from tests.adapters.houses import MADE, Hosts, House, git
+from tests.adapters.houses import MADE, Hosts, House, git, silent_remote
 from tests.adapters.steps import PATIENCE_SECONDS, Steps
 
 NOWHERE = Pushed(commit=None, reason=None)
@@ -249,15 +246,6 @@ def test_masks(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
 
 
 # Time
-
-
-@contextmanager
-def silent_remote(house: House) -> Iterator[None]:
-    """A remote that takes the call and never says a word."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        git(house.repository, "remote", "set-url", "origin", f"git://127.0.0.1:{port}/it.git")
-        yield
 
 
 def test_remote_that_hangs(hosts: Hosts) -> None:
