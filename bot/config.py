@@ -138,7 +138,7 @@ class RunnerSettings(_Section):
 
     host: str = ""
     directory: str = Field(default=".baton", min_length=1)
-    concurrency: int = Field(default=2, ge=1)
+    concurrency: int = Field(default=2, ge=0)
     heartbeat_seconds: Positive = 10
     lease_seconds: Positive = 60
     grace_seconds: Positive = 10

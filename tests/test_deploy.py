@@ -17,13 +17,12 @@ from bot import config
 from bot.bootstrap.pages import _refuse_open
 from bot.cli import _parser
 from bot.config import RunnerSettings, ServerSettings, Settings
+from store.database import is_shared
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
 UNIT = (DEPLOY / "baton.service").read_text(encoding="utf-8")
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
-COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
-BATON = COMPOSE["services"]["baton"]
 NO_SETTINGS = {"BATON_CONFIG", "FORWARDED_ALLOW_IPS", "PYTHONUNBUFFERED"}
 PROVEN_SECONDS = 3 * RunnerSettings().grace_seconds
 
@@ -104,11 +103,28 @@ def test_the_image_serves_on_the_default_port_and_is_asked_for_its_health_there(
     assert lines("CMD") == ['["serve"]']
     pairs = [pair.split("=", 1) for line in lines("ENV") for pair in line.split()]
     home = lines("WORKDIR")[-1]
-    assert settings_of(dict(pairs)).database.url == f"sqlite:///{home}/baton.db"
+    settings = settings_of(dict(pairs))
+    assert settings.database.url == f"sqlite:///{home}/baton.db"
+    assert settings.runner.directory == home
     assert lines("VOLUME") == [home]
 
 
 # --- Compose ---------------------------------------------------------------------------------
+
+
+def compose(name: str) -> dict[str, Any]:
+    """A Compose file, with what its anchors stand for."""
+    read: dict[str, Any] = yaml.safe_load((DEPLOY / name).read_text(encoding="utf-8"))
+    return read
+
+
+SERVICES = [
+    pytest.param(name, service, id=f"{name} {service}")
+    for name in ("compose.yaml", "compose.machines.yaml")
+    for service in compose(name)["services"]
+    if service != "postgres"
+]
+every_service = pytest.mark.parametrize(("name", "service"), SERVICES)
 
 
 def filled_in(value: object) -> str:
@@ -116,21 +132,43 @@ def filled_in(value: object) -> str:
     return re.sub(r"\$\{\w+:[-?][^}]*\}", "https://baton.example.com", str(value))
 
 
-def test_compose_names_real_settings() -> None:
-    environment = {name: filled_in(value) for name, value in BATON["environment"].items()}
-    server = settings_of(environment).server
-    _refuse_open(server.host, server.public_url)
-    assert BATON["ports"] == [f"127.0.0.1:{server.port}:{server.port}"]
+def of(name: str, service: str) -> dict[str, Any]:
+    found: dict[str, Any] = compose(name)["services"][service]
+    return found
 
 
-def test_compose_builds_the_image_and_leaves_it_time_to_stop() -> None:
-    context = (DEPLOY / BATON["build"]["context"]).resolve()
+@every_service
+def test_compose_names_real_settings(name: str, service: str) -> None:
+    baton = of(name, service)
+    environment = {key: filled_in(value) for key, value in baton["environment"].items()}
+    settings = settings_of(environment)
+    _refuse_open(settings.server.host, settings.server.public_url)
+    for port in baton.get("ports", []):
+        address, _, inside = port.split(":")
+        assert (address, inside) == ("127.0.0.1", str(settings.server.port))
+    assert is_shared(settings.database.url)
+    assert _parser().parse_args(baton.get("command", ["serve"]))
+
+
+@every_service
+def test_compose_builds_the_image_and_leaves_it_time_to_stop(name: str, service: str) -> None:
+    baton = of(name, service)
+    context = (DEPLOY / baton["build"]["context"]).resolve()
     assert context == ROOT
-    assert (context / BATON["build"]["dockerfile"]).samefile(DEPLOY / "Dockerfile")
-    assert int(BATON["stop_grace_period"].removesuffix("s")) > PROVEN_SECONDS
-    assert BATON["init"] is True
-    places = {volume.split(":")[1]: volume.split(":")[0] for volume in BATON["volumes"]}
-    assert places[lines("VOLUME")[0]] in COMPOSE["volumes"]
+    assert (context / baton["build"]["dockerfile"]).samefile(DEPLOY / "Dockerfile")
+    assert int(baton["stop_grace_period"].removesuffix("s")) > PROVEN_SECONDS
+    assert baton["init"] is True
+    places = {volume.split(":")[1]: volume.split(":")[0] for volume in baton["volumes"]}
+    assert places[lines("VOLUME")[0]] in compose(name)["volumes"]
+
+
+def test_two_machines_share_nothing_but_the_database() -> None:
+    services = compose("compose.machines.yaml")["services"]
+    batons = [service for service in services if service != "postgres"]
+    volumes = [volume.split(":")[0] for one in batons for volume in services[one]["volumes"]]
+    assert len(volumes) == len(set(volumes)) == len(batons) == 4
+    hosts = [services[one]["command"][-1] for one in batons if "command" in services[one]]
+    assert sorted(hosts) == ["worker-1", "worker-2"]
 
 
 # --- the package -----------------------------------------------------------------------------

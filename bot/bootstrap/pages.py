@@ -79,10 +79,11 @@ async def _wrong(installation: Installation, service: Service) -> Mapping[str, s
     """What is not ready, and why."""
     wrong: dict[str, str] = {}
     try:
-        host = service.worker.post.host
+        post = service.worker.post
+        host = post.host
         if service.worker.barred:
             wrong["worker"] = notices.host_taken(host)
-        elif not await service.store.read(lambda tx: tx.live_worker(host)):
+        elif post.concurrency and not await service.store.read(lambda tx: tx.live_worker(host)):
             wrong["worker"] = notices.no_live_worker()
         if not is_current(installation.database):
             wrong["migrations"] = notices.other_tables()
