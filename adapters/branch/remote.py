@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 from adapters.branch.git import Done, Git, GitError, RefusedError, say
 
+_ONLY_THIS = (
+    *("--no-tags", "--no-prune", "--no-recurse-submodules", "--refmap="),
+    *("--no-write-fetch-head", "--no-auto-maintenance"),
+)
 _LOCKED = "Unable to create"
 _NO_ENTRY = "the remote does not let this host in"
 _NOT_REACHED = "the remote cannot be reached, or is no repository"
@@ -65,12 +69,6 @@ class Remote:
         # To have git forget it would lock the whole repository, and a kill would leave that lock.
         (git.common_directory() / here).unlink(missing_ok=True)
         return head
-
-
-_ONLY_THIS = (
-    *("--no-tags", "--no-prune", "--no-recurse-submodules", "--refmap="),
-    *("--no-write-fetch-head", "--no-auto-maintenance"),
-)
 
 
 def fetched_ref(ref: str) -> str:

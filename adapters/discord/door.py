@@ -136,6 +136,6 @@ class DiscordDoor:
     async def _show(self, message: Message, shown: Shown) -> None:
         """Answer what is no command; who sees nothing of it clicks again."""
         try:
-            await self._interactions.answer(message, shown)
+            await self._interactions.offer(message, shown)
         except (PostGoneError, PostLaterError, PostRefusedError) as error:
             log.event("reply.send_rejected", delivery=message.delivery, reason=str(error))

@@ -105,14 +105,22 @@ class Interactions:
         opened = self._opened(message)
         async with opened.lock:
             if not opened.acknowledged:
-                private = {"type": _MESSAGE, "data": {**shown.body, "flags": _EPHEMERAL}}
-                first = {"type": _UPDATE, "data": shown.body}
-                choice = message.reply_to["origin"] == Origin.CHOICE
-                took = await self._took(message, first if choice else private, private, shown)
+                took = await self.offer(message, shown)
                 opened.acknowledged = True
                 if took:
                     return
             await self._api.interaction(_original("PATCH", message), shown.body, shown.attachment)
+
+    async def offer(self, message: Message, shown: Shown) -> bool:
+        """Answer its author alone, unless there is an answer; False where there was one.
+
+        Discord tells every process of the same interaction. What came of the first answer
+        meanwhile is not undone by a second one.
+        """
+        private = {"type": _MESSAGE, "data": {**shown.body, "flags": _EPHEMERAL}}
+        first = {"type": _UPDATE, "data": shown.body}
+        choice = message.reply_to["origin"] == Origin.CHOICE
+        return await self._took(message, first if choice else private, private, shown)
 
     async def answer_openly(self, message: Message, shown: Shown) -> bool:
         """Answer so that everybody sees it; False where the interaction cannot do that (any more).
