@@ -37,6 +37,7 @@ _AGAIN_SECONDS = (0.05, 0.2, 0.5, 1.0, 1.5)
 _FATE_SECONDS = 15.0
 _FATE_AGAIN_SECONDS = 0.2
 _REPEATS = 5
+_REPEAT_SECONDS = 0.03
 _CONNECT: dict[str, Any] = {
     "connect_timeout": 5,
     "application_name": "baton",
@@ -183,6 +184,8 @@ class PostgresDatabase:
             except (DBAPIError, psycopg.Error) as error:
                 if not is_repeatable(error):
                     raise
+            # Whoever had waited for us gets their turn first.
+            time.sleep(_REPEAT_SECONDS)
         return self._once(change)
 
     def _once(self, change: Change) -> Any:  # noqa: ANN401 - the change's result

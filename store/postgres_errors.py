@@ -13,6 +13,11 @@ from bot.ports import DatabaseUnavailableError
 _OUR_FAULT = (psycopg.IntegrityError, psycopg.ProgrammingError, psycopg.DataError)
 _REPEATABLE = (errors.DeadlockDetected, errors.SerializationFailure)
 _BUSY = (*_REPEATABLE, errors.LockNotAvailable, errors.QueryCanceled)
+_OF_NO_USE = (
+    psycopg.InterfaceError,
+    errors.ReadOnlySqlTransaction,
+    errors.IdleInTransactionSessionTimeout,
+)
 _REASONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     (_BUSY, "other processes kept it locked"),
     ((errors.TooManyConnections,), "it has no connection left"),
@@ -71,7 +76,7 @@ def breaks_connection(error: BaseException) -> bool:
     """Whether a connection that met this is of no use any more."""
     met = original(error)
     lost = isinstance(met, psycopg.OperationalError) and not isinstance(met, _BUSY)
-    return lost or isinstance(met, (psycopg.InterfaceError, errors.ReadOnlySqlTransaction))
+    return lost or isinstance(met, _OF_NO_USE)
 
 
 def unavailable(error: BaseException) -> DatabaseUnavailableError | None:
