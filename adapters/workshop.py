@@ -8,11 +8,13 @@ from pathlib import Path
 from adapters import processes
 from adapters.worktrees import Worktrees
 from bot.config import ECOSYSTEM
+from bot.output import Output
 from bot.run import Run
 from bot.supervision import Order
 from bot.workshop import Prepared, Pushed
 
 _STRAY_GIT = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"})
+_SHARED_BYTES = 32 * 1024
 _SHELL = ("/bin/sh", "-c")
 
 
@@ -105,6 +107,16 @@ class LocalWorkshop:
     async def changes(self, run: Run) -> str:
         """What the run's worktree holds beside its base, as git tells it; empty elsewhere."""
         return await self._worktrees.changes(run.worktree, run.base)
+
+    def output(self, run_id: str, beyond: int) -> Output | None:
+        """The end of a run's output here, if it goes beyond this offset."""
+        try:
+            with self.log_path(run_id).open("rb") as log:
+                size = log.seek(0, os.SEEK_END)
+                start = log.seek(max(0, size - _SHARED_BYTES))
+                return Output(start, log.read(_SHARED_BYTES)) if size > beyond else None
+        except OSError:
+            return None
 
     def log_path(self, run_id: str) -> Path:
         """The file that has the output of this run."""

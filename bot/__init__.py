@@ -2,7 +2,8 @@
 
 The map, bottom up; a module imports only from lines above it:
 
-    run, hosts, supervision, errors  a run, and what it works on; why Baton does not start
+    run, hosts, supervision, output, a run, what it works on, and what it says; why Baton does not
+    errors                           start
     conversation, workflows, meter   who said what and where; what can be run; what is counted
     outcome, access, log             what came of it; who may; what the log says
     watching, keys, records          what pages show; what opens them; what is kept beside the runs
@@ -11,7 +12,7 @@ The map, bottom up; a module imports only from lines above it:
     presence                         of every change; which processes are alive
     words                            the small words of which sentences are made
     replies, refusals, reports,      every sentence
-    notices, faults
+    notices, faults, directions
     card, locks                      a run at a glance; order
     parser                           text to command
     commands                         one function of a transaction per verb, and their table

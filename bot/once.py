@@ -6,7 +6,8 @@ import json
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from bot.card import headline, settled
 from bot.commands.looking import plain
 from bot.conversation import Author, Conversation, Door, Message
 from bot.outcome import EXIT_CODES, Answer, Word, run_json
+from bot.output import Output
 from bot.ports import Store
 from bot.run import Run
 
@@ -124,29 +126,35 @@ async def _show_log(installation: Installation, run_id: str, *, follow: bool) ->
     path = installation.workshop.log_path(run_id)
     store = installation.inline_store()
     run = await _get(store, run_id)
-    at = _print_from(path, 0)
+    at = await _print_on(store, run_id, path, 0)
     if at == 0 and not follow:
         print(replies.log_tail(run, deque()))
     while follow:
         over = settled(await _get(store, run_id))
-        at = _print_from(path, at)
+        at = await _print_on(store, run_id, path, at)
         if over:
             break
         await asyncio.sleep(_FOLLOW_SECONDS)
     return EXIT_CODES[Word.SHOWN]
 
 
-def _print_from(path: Path, at: int) -> int:
+async def _print_on(store: Store, run_id: str, path: Path, at: int) -> int:
     """Print the whole lines from an offset on; returns the offset behind them."""
     try:
         with path.open("rb") as file:
             file.seek(at)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                at += len(line)
-                sys.stdout.write(plain(line.decode("utf-8", "replace")) + "\n")
+            return _print_lines(file, at)
     except FileNotFoundError:
-        return at
+        kept = await store.read(lambda tx: tx.outputs.get(run_id))
+        told = kept.since(at) if kept else Output(at, b"")
+        return _print_lines(BytesIO(told.content), told.start)
+
+
+def _print_lines(lines: Iterable[bytes], at: int) -> int:
+    for line in lines:
+        if not line.endswith(b"\n"):
+            break
+        at += len(line)
+        sys.stdout.write(plain(line.decode("utf-8", "replace")) + "\n")
     sys.stdout.flush()
     return at

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 from bot.conversation import Conversation, Fence
 from bot.hosts import Hosts
 from bot.keys import Keys
+from bot.output import Outputs
 from bot.records import Audit, Cards, Deliveries
 from bot.run import Change, Run, RunStatus, Step, Worktree
 from bot.watching import Watching
@@ -230,6 +231,10 @@ class Transaction(Protocol):
     @property
     def keys(self) -> Keys:
         """What opens the API and the web page."""
+
+    @property
+    def outputs(self) -> Outputs:
+        """The ends of outputs whose files are elsewhere."""
 
     @property
     def hosts(self) -> Hosts:

@@ -183,13 +183,8 @@ def run_list(runs: Sequence[Run], now: float, *, more: bool, door: Door) -> str:
     return "\n".join([*lines, "… and more, which the command line lists."] if more else lines)
 
 
-def log_tail(run: Run, lines: Sequence[str], *, elsewhere: bool = False) -> str:
+def log_tail(run: Run, lines: Sequence[str]) -> str:
     """The end of a run's output."""
-    if not lines and elsewhere:
-        return (
-            f"The output of {name_of(run)} is on host {run.worktree.host}, where it works: ask"
-            " there, with `baton logs`."
-        )
     if not lines:
         return f"{name_of(run)} has no output yet."
     return "\n".join([f"The last {len(lines)} lines of {name_of(run)}:", *lines])

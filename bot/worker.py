@@ -11,6 +11,7 @@ from typing import Any
 from bot import log, reports
 from bot.execution import Execution, Stop, audited
 from bot.hosts import Host
+from bot.output import Output
 from bot.ports import DatabaseUnavailableError, Held, LivingWorker, Store, Survey, Transaction
 from bot.run import Change, Run, RunStatus
 from bot.supervision import EndingKind
@@ -18,6 +19,7 @@ from bot.workshop import Workshop
 
 _PRUNE_SECONDS = 3600.0
 _RESCAN_SECONDS = 1.0
+_SHARE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,7 @@ class Worker:
         self._nudged = asyncio.Event()
         self._looking = Rounds()
         self._heard_at = time.monotonic()
+        self._told: dict[str, int] = {}
         self.known = asyncio.Event()
         self.barred = False
         self._looked_at = time.time()
@@ -91,6 +94,7 @@ class Worker:
         background = [
             asyncio.create_task(self._beat_on()),
             asyncio.create_task(self._keep_contact()),
+            asyncio.create_task(self._share_on()),
         ]
         try:
             while not self._leaving.is_set():
@@ -175,9 +179,26 @@ class Worker:
         try:
             await self._safely("execution", execution.carry_out())
         finally:
+            await self._safely("share", self._share([execution.run.id]))
+            self._told.pop(execution.run.id, None)
             execution.ended.set()
             if self._executions.get(execution.run.id) is execution:
                 del self._executions[execution.run.id]
+
+    async def _share_on(self) -> None:
+        while True:
+            await asyncio.sleep(_SHARE_SECONDS)
+            await self._safely("share", self._share(list(self._executions)))
+
+    async def _share(self, run_ids: Sequence[str]) -> None:
+        """Let other hosts have the ends of these outputs, where they have grown."""
+        if not self.post.shared:
+            return
+        for run_id in run_ids:
+            output = self._workshop.output(run_id, self._told.get(run_id, 0))
+            if output is not None:
+                await self._store.write(partial(_put, run_id=run_id, output=output))
+                self._told[run_id] = output.size
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -314,3 +335,7 @@ class Worker:
             log.event(f"worker.{action}_rejected", reason=str(error))
         except Exception as error:  # noqa: BLE001 - see above
             log.fault(f"worker.{action}_failed", error)
+
+
+def _put(tx: Transaction, run_id: str, output: Output) -> None:
+    tx.outputs.put(run_id, output)

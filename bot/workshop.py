@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bot.hosts import Host
+from bot.output import Output
 from bot.run import Run, Worktree
 from bot.supervision import Ending, Order
 
@@ -74,6 +75,9 @@ class Workshop(Protocol):
 
     async def supervise(self, order: Order) -> Supervised:
         """Start a supervisor on this order."""
+
+    def output(self, run_id: str, beyond: int) -> Output | None:
+        """The end of a run's output here; None where it does not go beyond this offset."""
 
     def log_path(self, run_id: str) -> Path:
         """The file that has the output of this run."""

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Float,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -192,6 +193,16 @@ workers = Table(
     # How many runs it works on at a time; none, where it only answers.
     Column("slots", Integer, nullable=False, server_default=text("1")),
     Column("lease_expires_at", Float, nullable=False),
+)
+
+outputs = Table(
+    "outputs",
+    metadata,
+    Column("run_id", String(8), primary_key=True),
+    # The end of the log, and the offset in it at which that begins.
+    Column("start", _BIG, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("at", Float, nullable=False),
 )
 
 hosts = Table(

@@ -10,6 +10,7 @@ from store.deliveries import KNOWN, TAKEN, DeliveryBook
 from store.hosts import HostBook
 from store.keys import KeyRing
 from store.looks import RunLooks
+from store.outputs import OutputShelf
 from store.records import AuditTrail, CardRack
 from store.statement import Statement
 from store.tables import workers
@@ -60,6 +61,7 @@ class OpenTransaction:
         self.deliveries = DeliveryBook(connection, now, TAKEN if crowded else KNOWN)
         self.cards = CardRack(connection, clock)
         self.keys = KeyRing(connection, now)
+        self.outputs = OutputShelf(connection, now)
         self.hosts = HostBook(connection, now)
         self.watching = RunWatching(connection, clock)
 

@@ -20,7 +20,8 @@ from bot.worker import Worker
 from tests.conftest import FAST, Person, git, settings_for
 from tests.postgres import Postgres
 
-QUICK = {**FAST, "heartbeat_seconds": 0.2, "lease_seconds": 1.0}
+LEASE_SECONDS = 1.0
+QUICK = {**FAST, "heartbeat_seconds": 0.2, "lease_seconds": LEASE_SECONDS}
 SAVES = (
     "echo $BATON_STEP >> work; git add work;"
     " git -c user.name=t -c user.email=t@t commit -qm $BATON_STEP"
@@ -185,16 +186,16 @@ async def test_here_is_refused_for_a_worktree_elsewhere(land: Land) -> None:
 async def test_two_machines_of_one_name_are_told_apart(land: Land) -> None:
     async with up(land.machine("a", host="build")) as ana:
         async with up(land.machine("b", host="build")) as ben:
-            assert ben.service.worker.barred
-            assert not ana.service.worker.barred
+            assert barred(ben)
+            assert not barred(ana)
             run_id = await ben.starts("/run saving")
             run = await ben.sees_status(run_id, "failed")
             assert run.worktree.path.startswith(str(land.directory / "a"))
         async with up(land.machine("c", host="build"), concurrency=1) as cem:
-            assert cem.service.worker.barred
+            assert barred(cem)
             ana.service.worker.leave(wait=False)
             async with asyncio.timeout(20):
-                while cem.service.worker.barred:
+                while barred(cem):
                     await asyncio.sleep(0.05)
             run_id = await cem.starts("/run saving")
             run = await cem.sees_status(run_id, "failed")
@@ -212,6 +213,21 @@ async def test_a_silent_worker_is_told_of_and_its_run_not_restarted(land: Land) 
         lost = await other.sees(run_id, lambda run: run.stale)
         assert (lost.epoch, lost.attempt) == (run.epoch, 1)
         assert "interrupted" in (await other.says(f"/status {run_id}")).reply
+
+
+def barred(person: Person) -> bool:
+    return person.service.worker.barred
+
+
+async def test_the_output_of_a_run_is_seen_everywhere(land: Land) -> None:
+    async with up(land.machine("a")) as ana, up(land.machine("b", clones=False)) as ben:
+        before = await failed_on(ana)
+        assert before.worktree.host == "a"
+        here = await ana.says(f"/logs {before.id}")
+        assert "step 2 of 3, two" in here.reply
+        async with asyncio.timeout(20):
+            while (await ben.says(f"/logs {before.id}")).reply != here.reply:
+                await asyncio.sleep(0.05)
 
 
 async def nothing() -> None:
@@ -237,9 +253,9 @@ async def test_who_is_cut_off_stops_only_what_another_host_may_take(
             async with asyncio.timeout(10):
                 while execution._stop is None:
                     await asyncio.sleep(0.02)
-            assert time.monotonic() - began >= QUICK["lease_seconds"]
+            assert time.monotonic() - began >= LEASE_SECONDS
         else:
-            await asyncio.sleep(3 * QUICK["lease_seconds"])
+            await asyncio.sleep(3 * LEASE_SECONDS)
             assert execution._stop is None
 
 

@@ -178,7 +178,7 @@ async def show_logs(
 ) -> PlainTextResponse:
     """The output of a run from an offset on, 256 KiB at most, as text without terminal escapes."""
     answer = await _shown(house, caller, "logs", run)
-    return part_response(await log_part(house.log_path(answer.run_id or ""), offset))
+    return part_response(await log_part(house, answer.run_id or "", offset))
 
 
 def part_response(part: LogPart) -> PlainTextResponse:

@@ -20,7 +20,7 @@ from adapters.web.problems import refusal
 from adapters.web.schema import ProblemModel
 from adapters.web.shield import LARGEST_BODY, Shield
 from adapters.web.visit import told
-from bot import faults, log, refusals, replies
+from bot import faults, log, refusals
 from bot.dispatcher import explained
 from bot.outcome import HTTP_STATUSES, Word, answer_of
 from bot.ports import DatabaseUnavailableError

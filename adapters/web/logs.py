@@ -6,7 +6,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from adapters.web.house import WebHouse
 from bot.commands.looking import plain
+from bot.output import Output
 
 _MOST_BYTES = 256 * 1024
 _MOST_AT_FIRST = 64 * 1024
@@ -22,14 +24,21 @@ class LogPart:
     following: int
 
 
-async def log_part(path: Path, offset: int) -> LogPart:
+async def log_part(house: WebHouse, run_id: str, offset: int) -> LogPart:
     """What stands in the log from an offset on; whole lines, or a piece of one that is too long."""
-    return await asyncio.to_thread(_read, path, offset)
+    path = house.log_path(run_id)
+    if await asyncio.to_thread(path.exists):
+        return await asyncio.to_thread(_read, path, offset)
+    kept = await house.store.read(lambda tx: tx.outputs.get(run_id))
+    return _part(kept.since(offset)) if kept else LogPart("", offset)
 
 
-async def log_end(path: Path) -> LogPart:
+async def log_end(house: WebHouse, run_id: str) -> LogPart:
     """The last part of a log, from the beginning of a line on."""
-    return await asyncio.to_thread(_read_end, path)
+    path = house.log_path(run_id)
+    if await asyncio.to_thread(path.exists):
+        return await asyncio.to_thread(_read_end, path)
+    return await log_part(house, run_id, 0)
 
 
 def _read_end(path: Path) -> LogPart:
@@ -52,12 +61,17 @@ def _read(path: Path, offset: int) -> LogPart:
             quiet = time.time() - os.fstat(file.fileno()).st_mtime > _QUIET_SECONDS
     except OSError:
         return LogPart("", offset)
+    return _part(Output(offset, found, still=quiet))
+
+
+def _part(output: Output) -> LogPart:
+    found, quiet = output.content, output.still
     if b"\n" in found or (len(found) < _MOST_BYTES and not quiet):
         # The last line may be under way; it is, unless nothing has been written for a while.
         found = found if quiet and len(found) < _MOST_BYTES else found[: found.rfind(b"\n") + 1]
     lines = found.decode("utf-8", "replace").splitlines()
     text = "".join(f"{_shortened(plain(line))}\n" for line in lines)
-    return LogPart(text, offset + len(found))
+    return LogPart(text, output.start + len(found))
 
 
 def _shortened(line: str) -> str:

@@ -115,7 +115,7 @@ async def show_run(visit: Visiting, run_id: str) -> Response:
 async def _run_page(visit: Visit, run_id: str, answer: Answer | None = None) -> Response:
     house = visit.house
     seen = await house.store.read(lambda tx: view.run_view(tx, run_id))
-    changes, log = await asyncio.gather(_changes(visit, seen.run), log_end(house.log_path(run_id)))
+    changes, log = await asyncio.gather(_changes(visit, seen.run), log_end(house, run_id))
     return visit.page(
         "run.html",
         HTTP_STATUSES[answer.word] if answer else 200,
@@ -141,7 +141,7 @@ async def show_log(
     run = await visit.house.store.read(lambda tx: tx.runs.get(run_id))
     if run is None:
         return PlainTextResponse("", _NOT_FOUND)
-    return api.part_response(await log_part(visit.house.log_path(run.id), offset))
+    return api.part_response(await log_part(visit.house, run.id, offset))
 
 
 @router.get("/events")

@@ -11,6 +11,7 @@ from bot.commands.context import Context
 from bot.commands.placing import unstarted
 from bot.conversation import Door
 from bot.outcome import Outcome, Word
+from bot.output import Output
 from bot.run import Run
 
 LISTED_IN_CHAT = 20
@@ -54,23 +55,33 @@ def logs(context: Context) -> Outcome:
     chosen = choose(context, OPEN_THEN_ANY)
     if isinstance(chosen, Outcome):
         return chosen
-    elsewhere = chosen.worktree.host != context.house.host
-    lines = _tail(context.house.log_path(chosen.id))
-    reply = replies.log_tail(chosen, lines, elsewhere=elsewhere)
+    lines = _last_lines(context, chosen)
+    reply = replies.log_tail(chosen, lines)
     return Outcome(word=Word.SHOWN, reply=reply, run=chosen, by=chosen.changed)
 
 
-def _tail(path: Path) -> Sequence[str]:
-    """The last lines of a file, however large it is: only its end is read."""
+def _last_lines(context: Context, run: Run) -> Sequence[str]:
+    """From the file where it is on this host, else from what its host told of it."""
+    output = end_of(context.house.log_path(run.id)) or context.tx.outputs.get(run.id)
+    return last_lines(output) if output else ()
+
+
+def last_lines(output: Output) -> Sequence[str]:
+    """The last lines of an output, without what would steer a terminal."""
+    lines = output.content.decode("utf-8", "replace").splitlines()
+    whole = lines[1:] if output.start and len(lines) > 1 else lines
+    return [plain(line)[:_LONGEST_LINE] for line in whole[-LOG_LINES:]]
+
+
+def end_of(path: Path) -> Output | None:
+    """The end of a file, however large it is; None where there is none."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - _READ_BYTES))
-            lines = file.read().decode("utf-8", "replace").splitlines()
+            start = file.seek(max(0, size - _READ_BYTES))
+            return Output(start, file.read())
     except FileNotFoundError:
-        return ()
-    whole = lines[1:] if size > _READ_BYTES and len(lines) > 1 else lines
-    return [plain(line)[:_LONGEST_LINE] for line in whole[-LOG_LINES:]]
+        return None
 
 
 def plain(line: str) -> str:

@@ -1,10 +1,16 @@
 """The end of a log, of whatever size."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from bot.commands.looking import LOG_LINES, _tail
+from bot.commands.looking import LOG_LINES, end_of, last_lines
+
+
+def _tail(path: Path) -> Sequence[str]:
+    output = end_of(path)
+    return last_lines(output) if output else ()
 
 
 @pytest.mark.parametrize("count", [1, LOG_LINES, LOG_LINES + 1, 20_000])

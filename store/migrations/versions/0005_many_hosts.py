@@ -20,6 +20,13 @@ def upgrade() -> None:
         sa.Column("root", sa.Text(), nullable=False),
         sa.Column("repositories", sa.Text(), nullable=False),
     )
+    op.create_table(
+        "outputs",
+        sa.Column("run_id", sa.String(8), primary_key=True),
+        sa.Column("start", sa.Integer(), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+    )
     op.add_column(
         "workers", sa.Column("slots", sa.Integer(), nullable=False, server_default=sa.text("1"))
     )
@@ -33,6 +40,7 @@ def _postgresql() -> None:
     _collate()
     op.execute("ALTER TABLE events ALTER COLUMN id TYPE bigint")
     op.execute("ALTER SEQUENCE events_id_seq AS bigint")
+    op.execute("ALTER TABLE outputs ALTER COLUMN start TYPE bigint")
     op.execute("ALTER TABLE runs ALTER COLUMN claim TYPE bigint")
     op.execute("CREATE SEQUENCE baton_claim_numbers")
     # Imported here because it is an extra that only PostgreSQL needs.
