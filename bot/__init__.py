@@ -19,7 +19,7 @@ The map, bottom up; a module imports only from lines above it:
     conduct, dispatcher, keeper      one command in a transaction; one message in, one answer out;
                                      cards that heal
     attendant                        all of these for the messages of a chat platform
-    execution, worker                one run's life; which runs this process works on
+    execution, heart, worker         one run's life; which runs this process works on
     config, bootstrap                settings; the one place that joins everything
     checks, once, service, tokens    what the command line does, by kind
     cli                              the command line

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from bot.ports import Presence, Store
 
 
-def name_of(host: str, pid: int, unique: str) -> str:
-    """The name of a process: no two have the same."""
-    return f"{host}:{pid}:{unique}"
+def name_of(place: str, pid: int, unique: str) -> str:
+    """The name of a process in a place: no two have the same."""
+    return f"{place}:{pid}:{unique}"
 
 
-def host_of(name: str) -> str:
-    """The host of the process of this name."""
+def place_of(name: str) -> str:
+    """Where the process of this name is."""
     return name.rsplit(":", 2)[0]
 
 
@@ -20,17 +20,17 @@ def host_of(name: str) -> str:
 class SharedPresence:
     """Implements bot.ports.Presence for a database that many hosts share.
 
-    What ends on this host is known at once; of other hosts it is known only that nothing has
-    been heard of their processes for some time.
+    What ends in this place is known at once; of others it is known only that nothing has been
+    heard of their processes for some time.
     """
 
-    host: str
+    place: str
     here: Presence
     store: Store
 
     async def gone(self, names: Collection[str]) -> Collection[str]:
         """Those of these processes that have ended, as far as anybody can tell."""
-        ours = {name for name in names if host_of(name) == self.host}
+        ours = {name for name in names if place_of(name) == self.place}
         gone = set(await self.here.gone(ours))
         elsewhere = set(names) - ours
         if elsewhere:

@@ -106,7 +106,7 @@ async def _first(*works: object) -> None:
 
 
 def _tell_barred(service: bootstrap.Service) -> None:
-    if service.worker.barred:
+    if service.worker.heart.barred:
         print(notices.host_taken(service.worker.post.host), file=sys.stderr)
 
 

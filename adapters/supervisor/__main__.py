@@ -8,6 +8,7 @@ if __name__ == "__main__":
     # is looked for there, so none can hide one of the standard library.
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))  # noqa: PTH120 - pathlib costs 5 ms
     sys.path.insert(0, root)
+    import adapters  # noqa: F401 - what is inside it is found through it
 
     sys.path.remove(root)
 

@@ -34,12 +34,13 @@ from bot.commands import USAGES, House
 from bot.conduct import Conductor
 from bot.dispatcher import Dispatcher
 from bot.errors import ConfigurationError
+from bot.heart import Post
 from bot.hosts import Host
 from bot.locks import ConversationLocks
 from bot.ports import Presence, Store
 from bot.presence import SharedPresence, name_of
 from bot.run import Run
-from bot.worker import Post, Worker
+from bot.worker import Worker
 from store.database import Database, is_shared, open_database, sqlite_file
 from store.inline import InlineStore
 from store.schema import bring_up_to_date
@@ -74,7 +75,7 @@ class Installation:
         """What a platform's door needs of this process."""
         presence: Presence = self.presence
         if self.shared:
-            presence = SharedPresence(self.host, self.presence, service.store)
+            presence = SharedPresence(self.place, self.presence, service.store)
         return Inside(
             store=service.store,
             dispatcher=service.dispatcher,
@@ -99,7 +100,12 @@ class Installation:
             if is_repository(workflow.repository)
         }
         root = str((self.state / "worktrees").resolve())
-        return Host(self.host, _kept_place(self.state / "worktrees"), root, has)
+        return Host(self.host, self.place, root, has)
+
+    @property
+    def place(self) -> str:
+        """Where this is, by a name that no other place has."""
+        return _kept_place(self.state / "worktrees")
 
     @property
     def shared(self) -> bool:
@@ -114,7 +120,7 @@ class Installation:
         """A new worker's post in this process."""
         runner = self.settings.runner
         return Post(
-            name=name_of(self.host, os.getpid(), secrets.token_hex(3)),
+            name=name_of(self.place, os.getpid(), secrets.token_hex(3)),
             host=self.host,
             pid=os.getpid(),
             concurrency=runner.concurrency if concurrency is None else concurrency,
@@ -307,7 +313,7 @@ async def serving(
     writing = asyncio.create_task(log.keep_written())
     name = worker.post.name
     try:
-        await worker.known.wait()
+        await worker.heart.known.wait()
         with (
             installation.presence.hold(name),
             log.span("baton.service", host=installation.host, worker=name),

@@ -1,7 +1,7 @@
 """Joins the engine that wakes workers on many hosts; imported only where the database is shared."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
 from adapters.engine.engine import Engine, EngineWaker
@@ -11,6 +11,7 @@ from store.database import Database
 
 _TIDY_SECONDS = 30.0
 _DEAD_SECONDS = 30.0
+_CANCEL_AGAIN_SECONDS = 0.5
 
 
 def waker_for(url: str) -> EngineWaker:
@@ -31,9 +32,15 @@ async def woken(engine: Engine, database: Database, worker: Worker) -> AsyncIter
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await _end(tasks)
+
+
+async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel these, again and again: until Python 3.12 a driver's own timeouts may swallow it."""
+    while left := [task for task in tasks if not task.done()]:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=_CANCEL_AGAIN_SECONDS)
 
 
 async def _tidy_on(engine: Engine) -> None:

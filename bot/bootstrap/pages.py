@@ -81,7 +81,7 @@ async def _wrong(installation: Installation, service: Service) -> Mapping[str, s
     try:
         post = service.worker.post
         host = post.host
-        if service.worker.barred:
+        if service.worker.heart.barred:
             wrong["worker"] = notices.host_taken(host)
         elif post.concurrency and not await service.store.read(lambda tx: tx.live_worker(host)):
             wrong["worker"] = notices.no_live_worker()

@@ -10,14 +10,17 @@ from bot.run import Run
 from bot.workflows import Workflow
 
 
-def place_of_new(context: Context, workflow: Workflow, branch: str) -> Move:
-    """Where a new run works; here, where no living host has its repository."""
+def place_of_new(context: Context, workflow: Workflow, branch: str, *, known_branch: bool) -> Move:
+    """Where a new run works; here, where no living host has its repository.
+
+    `known_branch` where other runs may have worked on its branch.
+    """
     house = context.house
     here = Move(house.places.place(workflow.repository, branch), workflow.repository)
     if not house.shared or context.invocation.message.worker is not None:
         return here
     having = context.tx.hosts.offering(workflow.name)
-    before = _worked_on_before(context, having, workflow.name, branch)
+    before = _worked_on_before(context, having, workflow.name, branch) if known_branch else None
     chosen = before or next(iter(having), None)
     return _on(context, chosen, workflow.name, branch) if chosen else here
 

@@ -101,7 +101,7 @@ def _workflow(context: Context, wanted: Wanted) -> Workflow:
 def _new_run(context: Context, wanted: Wanted, workflow: Workflow) -> NewRun:
     run_id = "".join(secrets.choice(_ID_LETTERS) for _ in range(8))
     branch = wanted.branch or f"baton/{run_id}"
-    where = place_of_new(context, workflow, branch)
+    where = place_of_new(context, workflow, branch, known_branch=wanted.branch is not None)
     return NewRun(
         id=run_id,
         workflow=workflow.name,

@@ -141,6 +141,13 @@ class Hosts:
         assert self.b.prepare(branch, commit=first).reason is None, self.b.said
         return self.step(self.b, "step-2", branch)
 
+    def diverged(self, number: int = 1) -> tuple[str, str]:
+        """Host A committed what was never pushed, and B went on; the commits of B and A."""
+        first = self.begun()
+        lost = [self.a.commit(self.a.place(), f"lost-{n}", "not pushed") for n in range(number)]
+        assert self.b.prepare(commit=first).reason is None, self.b.said
+        return self.step(self.b, "step-2"), lost[-1]
+
     def pushed_by_hand(self, name: str, branch: str = "work", *how: str) -> str:
         """What somebody pushed to the branch from a machine of their own; the commit."""
         git(self.directory, "clone", "--quiet", f"--branch={branch}", str(self.origin), name)

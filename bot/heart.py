@@ -1,0 +1,117 @@
+"""Keeps a worker alive in the eyes of others, and stops what is not its own any more."""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from bot import log
+from bot.execution import Execution, Stop
+from bot.hosts import Host
+from bot.ports import DatabaseUnavailableError, LivingWorker, Store, Transaction
+
+_LOOK_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """Who a worker is and how it works; `name` is unique to this process.
+
+    `describe` tells what the host is like now. `shared` where other hosts may go on with its runs.
+    """
+
+    name: str
+    host: str
+    pid: int
+    concurrency: int
+    heartbeat_seconds: float
+    lease_seconds: float
+    describe: Callable[[], Host]
+    shared: bool = False
+    auto_resume: bool = False
+
+
+class Heart:
+    """Renews what its worker has, and knows whether it still has it.
+
+    `known` is set once others could have heard of this process. While it is `barred`, another
+    machine goes by the name of its host.
+    """
+
+    def __init__(self, post: Post, store: Store, executions: Mapping[str, Execution]) -> None:
+        """`executions` are those under way, by their runs, whenever it is looked at."""
+        self._post = post
+        self._store = store
+        self._executions = executions
+        self._heard_at = time.monotonic()
+        self.known = asyncio.Event()
+        self.barred = False
+
+    async def beat_on(self) -> None:
+        """Beat until cancelled."""
+        while True:
+            await safely("heartbeat", self.beat())
+            self.known.set()
+            await asyncio.sleep(self._post.heartbeat_seconds)
+
+    async def beat(self) -> None:
+        """Renew every lease, and stop the work on those that are lost."""
+        known = dict(self._executions)
+        epochs = {run_id: execution.run.epoch for run_id, execution in known.items()}
+        host = self._post.describe()
+        mine = await self._store.write(partial(self._renew, host=host, epochs=epochs))
+        self._heard_at = time.monotonic()
+        self._bar(barred=mine is None)
+        for run_id, execution in known.items():
+            if mine is None:
+                execution.stop(Stop.CUT_OFF)
+            elif run_id not in mine:
+                execution.stop(Stop.LOST)
+
+    def _renew(
+        self, tx: Transaction, host: Host, epochs: Mapping[str, int]
+    ) -> Collection[str] | None:
+        """Which of these claims are still mine; None where another machine is this host now."""
+        post = self._post
+        living = LivingWorker(post.name, post.host, post.pid, post.concurrency)
+        if tx.hosts.announce(host):
+            return tx.work.beat(living, epochs)
+        # It is alive and answers people all the same, under a name that nobody else has.
+        tx.work.beat(replace(living, host=host.place, slots=0), {})
+        return None
+
+    def _bar(self, *, barred: bool) -> None:
+        if barred != self.barred:
+            state = "rejected" if barred else "completed"
+            log.event(f"worker.announce_{state}", host=self._post.host)
+        self.barred = barred
+
+    async def keep_contact(self) -> None:
+        """Without the database for a lease, stop what another host may have taken by now."""
+        last = time.monotonic()
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            now = time.monotonic()
+            if now - last > 2 * _LOOK_SECONDS:
+                # This process slept (a laptop was closed): it gets a chance to beat first.
+                self._heard_at = max(self._heard_at, now - self._post.lease_seconds / 2)
+            last = now
+            if self._post.shared and now - self._heard_at > self._post.lease_seconds:
+                self._give_up_movable()
+
+    def _give_up_movable(self) -> None:
+        for execution in list(self._executions.values()):
+            if execution.run.movable:
+                execution.stop(Stop.CUT_OFF)
+
+
+async def safely(action: str, work: Coroutine[Any, Any, Any]) -> None:
+    """A worker outlives whatever goes wrong in one of its actions; the log has it."""
+    try:
+        await work
+    except DatabaseUnavailableError as error:
+        log.event(f"worker.{action}_rejected", reason=str(error))
+    except Exception as error:  # noqa: BLE001 - see above
+        log.fault(f"worker.{action}_failed", error)
