@@ -32,12 +32,23 @@ class PresenceFiles:
         return {name for name in names if self._has_ended(name)}
 
     def _has_ended(self, name: str) -> bool:
-        with suppress(FileNotFoundError):
-            with self._file(name).open("r+") as lock:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError:
-                    return False
+        file = self._file(name)
+        ended = _is_free(file)
+        if ended:
             # Whoever held it did not live to take it away.
-            self._file(name).unlink(missing_ok=True)
-        return True
+            file.unlink(missing_ok=True)
+        return ended
+
+    def alive(self) -> Collection[str]:
+        """The names of all that live, with hyphens for what the name of a file cannot have."""
+        return [file.stem for file in self._directory.glob("*.lock") if not _is_free(file)]
+
+
+def _is_free(file: Path) -> bool:
+    """Whether nobody holds the lock on this file, or there is none."""
+    with suppress(FileNotFoundError), file.open("r+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+    return True

@@ -1,12 +1,18 @@
-"""`check` and `migrate`: whether everything that is configured works."""
+"""`check`, `migrate`, `move`: whether everything that is configured works, and where it is kept."""
 
 import argparse
 import asyncio
 import json
 import shutil
+import sys
+import time
 from collections.abc import Iterator
 
-from bot import bootstrap, notices
+from bot import bootstrap, directions, notices
+from bot.errors import ConfigurationError
+
+_FAILED = 1
+_QUIET_SECONDS = 1.0
 
 
 def migrate(options: argparse.Namespace) -> int:
@@ -14,6 +20,34 @@ def migrate(options: argparse.Namespace) -> int:
     bootstrap.install(options.config)
     print(notices.up_to_date())
     return 0
+
+
+def move(options: argparse.Namespace) -> int:
+    """Move everything into an empty PostgreSQL database."""
+    try:
+        # Imported here because its driver is an extra that only this needs.
+        from bot.bootstrap.moving import NotMovedError, moved  # noqa: PLC0415 - see above
+    except ModuleNotFoundError as missing:
+        raise ConfigurationError(directions.no_driver(str(missing.name))) from missing
+    try:
+        print(moved(options.config, options.to, _Progress()))
+    except NotMovedError as refused:
+        print(str(refused), file=sys.stderr)
+        return _FAILED
+    return 0
+
+
+class _Progress:
+    """Says how far it is, but not more often than a person reads."""
+
+    def __init__(self) -> None:
+        self._said = time.monotonic()
+
+    def __call__(self, table: str, done: int, total: int, *, compared: bool) -> None:
+        now = time.monotonic()
+        if total and now - self._said >= _QUIET_SECONDS:
+            self._said = now
+            print(directions.progress(table, done, total, compared=compared), file=sys.stderr)
 
 
 def slack_manifest(options: argparse.Namespace) -> int:

@@ -22,6 +22,7 @@ _SERVICES = {
 _CHECKS = {
     "check": "look whether everything that is configured can work",
     "migrate": "bring the database up to date and say so",
+    "move": "move everything from SQLite into an empty PostgreSQL database",
     "slack-manifest": "print what Slack wants to know of Baton when the app is made",
     "discord-invite": "print the address where Baton is added to a Discord server",
 }
@@ -77,6 +78,10 @@ def _check_options(parser: argparse.ArgumentParser, verb: str) -> None:
     if verb == "discord-invite":
         parser.add_argument(
             "application", nargs="?", metavar="APPLICATION_ID", help="default: the token's"
+        )
+    if verb == "move":
+        parser.add_argument(
+            "--to", required=True, metavar="URL", help="such as postgresql://baton@host/baton"
         )
 
 
@@ -149,6 +154,7 @@ def _entry(verb: str) -> Callable[[argparse.Namespace], int]:
         return {
             "check": checks.check,
             "migrate": checks.migrate,
+            "move": checks.move,
             "slack-manifest": checks.slack_manifest,
             "discord-invite": checks.discord_invite,
         }[verb]

@@ -46,7 +46,7 @@ class Rounds:
 
 
 class Worker:
-    """Carries out the claims of its host, one per process; its `heart` keeps it alive for others."""
+    """Carries out the claims of its host, one per process; its `heart` tells others of it."""
 
     def __init__(self, post: Post, store: Store, workshop: Workshop) -> None:
         self.post = post

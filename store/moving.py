@@ -36,10 +36,20 @@ _OF_THE_ENGINE = ("procrastinate_jobs",)
 _ENCODING = "UTF8"
 _NUL, _IN_ITS_PLACE = "\x00", "\ufffd"
 _DIGESTS = 2**256
-_PATIENCE = (
-    "SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = 0;"
-    " SET LOCAL idle_in_transaction_session_timeout = 0"
+_SETTINGS = "; ".join(
+    f"SET LOCAL {name} = {value}"
+    for name, value in {
+        "lock_timeout": "'5s'",
+        "statement_timeout": "0",
+        "idle_in_transaction_session_timeout": "0",
+        # Whatever the database's own settings are: every character and every bit, both ways.
+        "client_encoding": "'UTF8'",
+        "datestyle": "'ISO'",
+        "extra_float_digits": "1",
+    }.items()
 )
+_UNFIT = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded)
+"""The last one is of texts that are too long for an index."""
 
 Row = tuple[Any, ...]
 
@@ -47,7 +57,7 @@ Row = tuple[Any, ...]
 class Tell(Protocol):
     """Hears how far it is: this many rows of a table are copied or, later, compared."""
 
-    def __call__(self, table: str, done: int, total: int, *, compared: bool) -> None:
+    def __call__(self, table: str, done: int, total: int, /, *, compared: bool) -> None:
         """Called after every batch, and before the first."""
 
 
@@ -93,8 +103,8 @@ class _Part:
 
     def key_of(self, row: Row) -> str:
         """What tells this row from the others, in words."""
-        keys = [column in self.table.primary_key for column in self.table.columns]
-        return "/".join(str(value) for value, key in zip(row, keys, strict=True) if key)
+        pairs = zip(self.table.columns, row, strict=True)
+        return "/".join(str(value) for column, value in pairs if column.primary_key)
 
 
 @dataclass(slots=True)
@@ -163,7 +173,7 @@ def move(source: Source, target: Database, tell: Tell) -> Moved:
     with target.connect() as connection:
         transaction = connection.begin()
         with transaction:
-            connection.exec_driver_sql(_PATIENCE)
+            connection.exec_driver_sql(_SETTINGS)
             # Whoever else may use it can look meanwhile, and write when we are done.
             connection.exec_driver_sql(f"LOCK TABLE {', '.join(unique)} IN EXCLUSIVE MODE")
             _refuse_filled(connection, unique)
@@ -242,10 +252,10 @@ def _send(target: Connection, words: psycopg.sql.Composed, part: _Part, rows: li
         with cursor, cursor.copy(words) as copy:
             for row in rows:
                 copy.write_row(row)
-    except (psycopg.DataError, psycopg.IntegrityError) as error:
-        # "COPY runs, line 3, column status": in whatever language, its first number is the row.
-        line = re.search(r"\d+", error.diag.context or "")
-        key = part.key_of(rows[int(line[0]) - 1]) if line else ""
+    except _UNFIT as error:
+        # "COPY runs, line 3, column status", or the same in another language.
+        line = re.search(r"COPY\D*(\d+)", error.diag.context or "")
+        key = part.key_of(rows[int(line[1]) - 1]) if line else ""
         raise UnfitError(part.name, key, error.diag.message_primary or str(error)) from error
 
 

@@ -16,15 +16,8 @@ SOURCES = [
     if "versions" not in path.parts
 ]
 OF_SENTENCES = {
-    *("replies.py", "refusals.py", "faults.py", "reports.py", "notices.py", "words.py", "card.py"),
-}
-    "replies.py",
-    "refusals.py",
-    "reports.py",
-    "notices.py",
-    "words.py",
-    "card.py",
-    "faults.py",
+    *("replies.py", "refusals.py", "faults.py", "reports.py", "notices.py", "directions.py"),
+    *("words.py", "card.py"),
 }
 
 

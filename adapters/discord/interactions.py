@@ -23,7 +23,7 @@ from bot.conversation import Message
 FIRST_ANSWER_SECONDS = 3.0
 _DEFER_SECONDS = 1.5
 _TOKEN_SECONDS = 14.5 * 60
-_EPHEMERAL = 64
+_EPHEMERAL, _LOADING = 64, 128
 _MESSAGE, _DEFERRED_MESSAGE, _DEFERRED_UPDATE, _UPDATE = 4, 5, 6, 7
 
 
@@ -32,10 +32,14 @@ _Callback = Mapping[str, Any]
 
 @dataclass
 class _Opened:
-    """An interaction that this process received and has not answered yet."""
+    """An interaction that this process received and has not answered yet.
+
+    Discord tells every process of it: it may have been acknowledged `elsewhere`.
+    """
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     acknowledged: bool = False
+    elsewhere: bool = False
     deferring: asyncio.Task[None] | None = None
 
 
@@ -87,6 +91,7 @@ class Interactions:
             except RefusedError as refused:
                 if refused.code != ALREADY_ACKNOWLEDGED:
                     return False
+                opened.elsewhere = True
             opened.acknowledged = True
             return True
 
@@ -106,17 +111,15 @@ class Interactions:
         async with opened.lock:
             if not opened.acknowledged:
                 took = await self.offer(message, shown)
-                opened.acknowledged = True
+                opened.acknowledged, opened.elsewhere = True, not took
                 if took:
                     return
+            if opened.elsewhere and await self._is_told(message):
+                return
             await self._api.interaction(_original("PATCH", message), shown.body, shown.attachment)
 
     async def offer(self, message: Message, shown: Shown) -> bool:
-        """Answer its author alone, unless there is an answer; False where there was one.
-
-        Discord tells every process of the same interaction. What came of the first answer
-        meanwhile is not undone by a second one.
-        """
+        """Answer its author alone; False, and nothing is said, where it has a first answer."""
         private = {"type": _MESSAGE, "data": {**shown.body, "flags": _EPHEMERAL}}
         first = {"type": _UPDATE, "data": shown.body}
         choice = message.reply_to["origin"] == Origin.CHOICE
@@ -168,6 +171,16 @@ class Interactions:
         except (RefusedError, PostGoneError):
             return None
         return not int(found.get("flags") or 0) & _EPHEMERAL
+
+    async def _is_told(self, message: Message) -> bool:
+        """Whether its author sees an answer; neither a promise nor an open choice is one."""
+        try:
+            found = await self._api.interaction(_original("GET", message))
+        except (RefusedError, PostGoneError):
+            return False
+        if message.reply_to["origin"] == Origin.CHOICE:
+            return not found.get("components")
+        return not int(found.get("flags") or 0) & _LOADING
 
     async def take_back(self, message: Message) -> None:
         """Delete the promise of an answer that was given elsewhere."""

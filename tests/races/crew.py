@@ -5,11 +5,21 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from typing import Any, Self
 
 _DEADLINE_SECONDS = 50
 _LOOK_AGAIN_SECONDS = 0.0005
+_PRELOADED = ["tests.races.callers", "tests.crashes.members"]
+"""There is one server for all that a tests' process forks, so it has what any of them needs."""
+
+
+def forkserver() -> ForkServerContext:
+    """Where processes are forked from; nothing of the tests' process is open in them."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    return context
 
 
 @dataclass(frozen=True)
@@ -49,17 +59,13 @@ def _member(pipe: Connection, arrived: Any) -> None:
 
 @dataclass
 class Crew:
-    """Processes that wait for work; `together` gives each of them its own arguments.
-
-    They are forked from a server of their own, so nothing of the tests' process is open in them.
-    """
+    """Processes that wait for work; `together` gives each of them its own arguments."""
 
     size: int
     _members: list[tuple[BaseProcess, Connection]] = field(default_factory=list)
 
     def __enter__(self) -> Self:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["tests.races.callers"])
+        context = forkserver()
         self._arrived = context.Value("L", 0)
         for _ in range(self.size):
             ours, theirs = context.Pipe()
