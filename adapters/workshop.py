@@ -9,7 +9,7 @@ from adapters import processes
 from adapters.worktrees import Worktrees
 from bot.config import ECOSYSTEM
 from bot.output import Output
-from bot.run import Run
+from bot.run import Run, Worktree
 from bot.supervision import Order
 from bot.workshop import Prepared, Pushed
 
@@ -29,6 +29,10 @@ class LocalWorkshop:
         self._shared = shared
         self._logs = logs.absolute()
         self._grace_seconds = grace_seconds
+
+    def place(self, repository: str, branch: str) -> Worktree:
+        """Where a branch is worked on here."""
+        return self._worktrees.place(repository, branch)
 
     def preparation(self, run: Run) -> Order:
         """The order that makes or takes the run's worktree."""

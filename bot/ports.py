@@ -112,6 +112,9 @@ class Claims(Protocol):
         With `move` it claims, and holds from now on, another worktree than before.
         """
 
+    def move(self, run: Run, to: Move, notice: str) -> Run | None:
+        """Claim for another host what nobody has started, and what its branch is enough for."""
+
     def cancel(self, run_id: str, by: Change, seen_epoch: int | None) -> Run | None:
         """Cancel a run that is not final; it keeps its worktree while a worker may be in it."""
 
@@ -134,6 +137,7 @@ class Survey:
 
     mine: Sequence[Held]
     startable: Sequence[Run]
+    stranded: Sequence[Run]
     abandoned: Sequence[Run]
     expired: Sequence[Run]
 
@@ -152,7 +156,11 @@ class Work(Protocol):
     """The changes that a worker makes; each is fenced by the epoch. `None`: stop now."""
 
     def survey(self, worker: str, host: str, free: int) -> Survey:
-        """My claims; runs of this host to start; cancelled ones to clean up; expired leases."""
+        """What there is for me.
+
+        My claims; runs of this host to start; claims of hosts that are silent; cancelled runs of
+        this host to clean up; expired leases.
+        """
 
     def expired(self) -> Sequence[Run]:
         """The runs whose leases have expired untold, except those that others just tell of."""

@@ -40,6 +40,11 @@ def not_pushed(reason: str) -> str:
     return f"{reason} Only this host can go on with the run until a later step is pushed."
 
 
+def moved_here(old: str, new: str) -> str:
+    """A claim whose host is silent starts on another one."""
+    return f"Host {old} is silent, so it goes on at {new}."
+
+
 def could_not_prepare(reason: str) -> str:
     """The worktree could not be made or taken; no step ran."""
     return f"no step ran. {reason}"

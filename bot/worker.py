@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from bot import reports
 from bot.execution import Execution, Stop, audited
 from bot.heart import Heart, Post, safely
 from bot.output import Output
-from bot.ports import Held, Store, Survey, Transaction
+from bot.ports import Held, Move, Store, Survey, Transaction, WorktreeHeldError
 from bot.run import Change, Run, RunStatus
 from bot.supervision import EndingKind
 from bot.workshop import Workshop
@@ -125,6 +125,7 @@ class Worker:
         self._stop_lost(known, survey.mine)
         for run in survey.startable:
             await self._start(run)
+        await self._take_in(survey.stranded)
         for run in survey.abandoned:
             self._clean(run)
         await self._tell_expired(survey)
@@ -144,6 +145,16 @@ class Worker:
         started = await self._store.write(start)
         if started is not None and not self._leaving.is_set():
             self._begin(started)
+
+    async def _take_in(self, stranded: Sequence[Run]) -> None:
+        """Claim for this host what waits for a silent one, if its branch is enough for that."""
+        repositories = self.post.describe().repositories if stranded else {}
+        for run in stranded:
+            repository = repositories.get(run.workflow)
+            if repository is not None and run.movable:
+                to = Move(self._workshop.place(repository, run.branch), repository)
+                with suppress(WorktreeHeldError):
+                    await self._store.write(partial(_move, run=run, to=to))
 
     def _begin(self, run: Run) -> None:
         execution = Execution(run, self._store, self._workshop)
@@ -254,3 +265,8 @@ class Worker:
 
 def _put(tx: Transaction, run_id: str, output: Output) -> None:
     tx.outputs.put(run_id, output)
+
+
+def _move(tx: Transaction, run: Run, to: Move) -> Run | None:
+    notice = reports.moved_here(run.worktree.host, to.worktree.host)
+    return audited(tx, tx.claims.move(run, to, notice), "move", run)

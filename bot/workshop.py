@@ -52,6 +52,9 @@ class Pushed:
 class Workshop(Protocol):
     """Worktrees on disk and processes in them: all that a worker does outside the database."""
 
+    def place(self, repository: str, branch: str) -> Worktree:
+        """Where a branch is worked on here."""
+
     def preparation(self, run: Run) -> Order:
         """The order that makes or takes the run's worktree; repeatable after a crash halfway."""
 

@@ -148,6 +148,17 @@ class RunClaims:
         }
         return self._claimed(self._swap(Verb.RESUME, run_id, by, **values))
 
+    def move(self, run: Run, to: Move, notice: str) -> Run | None:
+        values = {
+            "run_id": run.id,
+            "my_epoch": run.epoch,
+            "to_host": to.worktree.host,
+            "to_path": to.worktree.path,
+            "to_repository": to.repository,
+            "text": notice,
+        }
+        return self._claimed(self._execute(STATEMENTS[Verb.MOVE], values))
+
     def cancel(self, run_id: str, by: Change, seen_epoch: int | None) -> Run | None:
         cancelled = self._swap(Verb.CANCEL, run_id, by, seen_epoch=seen_epoch)
         if cancelled is not None and cancelled.held:

@@ -24,13 +24,14 @@ def has_status(*statuses: RunStatus) -> TextClause:
 # SQLite 3.40 answers IS [NOT] NULL in a RETURNING clause wrongly (it consults another column's
 # NOT NULL constraint), so these expressions do without.
 _NO_WORKER = func.coalesce(runs.c.worker, "") == ""
-_LAST_HEARD_OF = func.coalesce(runs.c.last_activity_at, 0.0)
+LAST_HEARD_OF = func.coalesce(runs.c.last_activity_at, 0.0)
+"""When a run was last active; long ago where it never was."""
 
 stale: ColumnElement[bool] = and_(
     has_status(RunStatus.RUNNING),
     or_(
         and_(~_NO_WORKER, runs.c.lease_expires_at < NOW),
-        and_(_NO_WORKER, _LAST_HEARD_OF < NOW - ORPHAN_SECONDS),
+        and_(_NO_WORKER, LAST_HEARD_OF < NOW - ORPHAN_SECONDS),
     ),
 )
 """Running by its status, but nobody has been heard of for too long."""

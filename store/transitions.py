@@ -38,6 +38,7 @@ class Verb(StrEnum):
     RESUME = "resume"
     CANCEL = "cancel"
     RELEASE = "release"
+    MOVE = "move"
     START = "start"
     ATTEMPT = "attempt"
     STEP_DONE = "step_done"
@@ -162,6 +163,25 @@ TRANSITIONS: Mapping[Verb, Transition] = {
             _seen,
         ),
         {**_free, "error": None, **_by},
+    ),
+    Verb.MOVE: Transition(
+        and_(
+            has_status(RunStatus.PENDING, RunStatus.RUNNING),
+            runs.c.worker.is_(None),
+            or_(runs.c.pushed.is_not(None), runs.c.steps_done == 0),
+            _my_epoch,
+        ),
+        {
+            "epoch": runs.c.epoch + 1,
+            "claim": NEXT_CLAIM,
+            "host": bindparam("to_host"),
+            "path": bindparam("to_path"),
+            "repository": bindparam("to_repository"),
+            "held_host": bindparam("to_host"),
+            "held_path": bindparam("to_path"),
+            "notice": bindparam("text"),
+            **_heard_of,
+        },
     ),
     Verb.START: Transition(
         and_(has_status(RunStatus.PENDING, RunStatus.RUNNING), runs.c.worker.is_(None), _my_epoch),

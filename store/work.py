@@ -17,7 +17,7 @@ from sqlalchemy import (
 from bot.conversation import Door
 from bot.ports import Held, LivingWorker, Survey
 from bot.run import Run, RunStatus
-from store.rows import NOW, RUN_COLUMNS, has_status, run_of
+from store.rows import LAST_HEARD_OF, NOW, RUN_COLUMNS, has_status, run_of
 from store.statement import Statement
 from store.tables import LEASED_SQL, STOPPING_SQL, WAITING_SQL, runs, steps, workers
 from store.transitions import STATEMENTS, Verb
@@ -34,6 +34,23 @@ _MINE = Statement(
 _STARTABLE = Statement(
     select(*RUN_COLUMNS)
     .where(text(WAITING_SQL), _HOST)
+    .order_by(runs.c.claim)
+    .limit(bindparam("free"))
+)
+_STRANDED = Statement(
+    select(*RUN_COLUMNS)
+    .where(
+        text(WAITING_SQL),
+        ~_HOST,
+        NOW - bindparam("presence_seconds", type_=runs.c.changed_at.type) > LAST_HEARD_OF,
+        ~select(workers.c.name)
+        .where(
+            workers.c.host == runs.c.host,
+            workers.c.lease_expires_at > NOW,
+            workers.c.slots > 0,
+        )
+        .exists(),
+    )
     .order_by(runs.c.claim)
     .limit(bindparam("free"))
 )
@@ -101,6 +118,7 @@ class RunWork:
         return Survey(
             mine=[Held(run_id, epoch, RunStatus(status)) for run_id, epoch, status in mine],
             startable=self._runs(_STARTABLE, at_host=host, free=free) if free else [],
+            stranded=self._runs(_STRANDED, at_host=host, free=free) if free else [],
             abandoned=self._runs(_ABANDONED, at_host=host),
             expired=self._runs(_LEASES),
         )

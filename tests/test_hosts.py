@@ -173,6 +173,17 @@ async def test_a_run_comes_back_to_its_first_host(land: Land) -> None:
         assert work == ["one", "two", "three", "one", "two", "three"]
 
 
+async def test_what_nobody_started_goes_to_a_host_that_lives(land: Land) -> None:
+    async with up(land.machine("a"), concurrency=1) as ana:
+        ana.service.worker.leave(wait=False)
+        run_id = await ana.starts("/run saving")
+        assert (await ana.sees(run_id, bool)).worktree.host == "a"
+    async with up(land.machine("b")) as ben:
+        run = await ben.sees_status(run_id, "failed")
+        assert (run.worktree.host, run.epoch, run.steps_done) == ("b", 2, 1)
+        assert "Host a is silent, so it goes on at b" in (await ben.says(f"/status {run_id}")).reply
+
+
 async def test_here_is_refused_for_a_worktree_elsewhere(land: Land) -> None:
     async with up(land.machine("a")) as ana, up(land.machine("b"), concurrency=0) as ben:
         before = await failed_on(ana)

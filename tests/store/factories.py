@@ -109,7 +109,7 @@ def impossible(row: Mapping[str, Any]) -> str | None:
         "held for nobody": status != "cancelled" or not held or worker is not None,
         "a lease without a worker": lease is None or worker is not None,
         "at work without a lease": status != "running" or worker is None or lease is not None,
-        "pending and started": status != "pending" or (worker is None and row["epoch"] == 1),
+        "pending and started": status != "pending" or worker is None,
         "failed without a reason": status != "failed" or bool(row["error"]),
         "paused beyond its gates": status != "paused" or row["steps_done"] < len(STEPS),
         "lost while not at work": row["lost_at"] is None or worker is not None,

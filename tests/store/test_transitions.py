@@ -15,7 +15,7 @@ from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
 from bot.conversation import Conversation
-from bot.ports import Transaction, WorktreeHeldError
+from bot.ports import Move, Transaction, WorktreeHeldError
 from bot.run import Change, Run, RunStatus, Step, Worktree
 from store import schema
 from store.database import Database, open_database
@@ -53,6 +53,7 @@ ALLOWED: Mapping[Verb, frozenset[str]] = {
     Verb.RESUME: STALE | {"paused", "failed"},
     Verb.CANCEL: OPEN,
     Verb.RELEASE: frozenset({"abandoned", "unproven"}),
+    Verb.MOVE: frozenset({"pending"}),
     Verb.START: frozenset({"pending", "claimed", "claimed long ago", "claimed, never active"}),
     Verb.ATTEMPT: RUNNING,
     Verb.STEP_DONE: RUNNING,
@@ -70,6 +71,9 @@ APPLY: Mapping[Verb, Apply] = {
     Verb.RESUME: lambda tx, run, epoch: tx.claims.resume(run.id, BEN, epoch, None),
     Verb.CANCEL: lambda tx, run, epoch: tx.claims.cancel(run.id, BEN, epoch),
     Verb.RELEASE: lambda tx, run, epoch: tx.claims.release(run.id, BEN, epoch),
+    Verb.MOVE: lambda tx, run, epoch: tx.claims.move(
+        replace(run, epoch=epoch), Move(Worktree("there", run.worktree.path), "/there"), "moved"
+    ),
     Verb.START: lambda tx, run, epoch: tx.work.start(run.id, epoch, "here:2:b"),
     Verb.ATTEMPT: lambda tx, run, epoch: tx.work.attempt(replace(run, epoch=epoch)),
     Verb.STEP_DONE: lambda tx, run, epoch: tx.work.step_done(replace(run, epoch=epoch), 0),
@@ -123,6 +127,15 @@ WRITES: Mapping[Verb, Callable[[dict[str, Any]], dict[str, Any]]] = {
         **_changed_by_ben,
     },
     Verb.RELEASE: lambda _was: {**_free, "error": None, **_changed_by_ben},
+    Verb.MOVE: lambda was: {
+        "epoch": was["epoch"] + 1,
+        "claim": was["claim"] + 1,
+        "host": "there",
+        "repository": "/there",
+        "held_host": "there",
+        "notice": "moved",
+        **_active,
+    },
     Verb.START: lambda _was: {
         "status": "running",
         "worker": "here:2:b",
