@@ -170,19 +170,18 @@ def move(source: Source, target: Database, tell: Tell) -> Moved:
     unique = list(dict.fromkeys(names))
     _refuse_unfit(target, unique)
     bring_up_to_date(target)
-    with target.connect() as connection:
-        transaction = connection.begin()
-        with transaction:
-            connection.exec_driver_sql(_SETTINGS)
-            # Whoever else may use it can look meanwhile, and write when we are done.
-            connection.exec_driver_sql(f"LOCK TABLE {', '.join(unique)} IN EXCLUSIVE MODE")
-            _refuse_filled(connection, unique)
-            mended = {part.name: _copy(source, connection, part, tell) for part in source.parts()}
-            for part in source.parts():
-                _compare(source, connection, part, tell)
-            _go_on_counting(connection, source.parts())
-            _commit(connection)
-    counts = {part.name: part.total for part in source.parts()}
+    parts = source.parts()
+    with target.connect() as connection, connection.begin():
+        connection.exec_driver_sql(_SETTINGS)
+        # Others can look at it meanwhile, and can write once we are done.
+        connection.exec_driver_sql(f"LOCK TABLE {', '.join(unique)} IN EXCLUSIVE MODE")
+        _refuse_filled(connection, unique)
+        mended = {part.name: _copy(source, connection, part, tell) for part in parts}
+        for part in parts:
+            _compare(source, connection, part, tell)
+        _go_on_counting(connection, parts)
+        _commit(connection)
+    counts = {part.name: part.total for part in parts}
     return Moved(counts, {name: keys for name, keys in mended.items() if keys})
 
 

@@ -90,6 +90,7 @@ def run_of(evil: str, *, actor: str = "discord:1", **more: Any) -> Run:
         "requested": by,
         "changed": by,
         "version": 1,
+        "pushed": None,
         "stale": False,
         "resumable": True,
     }

@@ -149,6 +149,7 @@ def run_of(evil: str, *, actor: str = "slack:U1", **more: Any) -> Run:
         "requested": by,
         "changed": by,
         "version": 1,
+        "pushed": None,
         "stale": False,
         "resumable": True,
     }
