@@ -10,7 +10,13 @@ from sqlalchemy.exc import TimeoutError as NoneFreeError
 
 from bot.ports import DatabaseUnavailableError
 
-_OUR_FAULT = (psycopg.IntegrityError, psycopg.ProgrammingError, psycopg.DataError)
+_OUR_FAULT = (
+    psycopg.IntegrityError,
+    psycopg.ProgrammingError,
+    psycopg.DataError,
+    # What is too long for an index, or has too many parts.
+    errors.ProgramLimitExceeded,
+)
 _REPEATABLE = (errors.DeadlockDetected, errors.SerializationFailure)
 _BUSY = (*_REPEATABLE, errors.LockNotAvailable, errors.QueryCanceled)
 _OF_NO_USE = (
@@ -75,7 +81,7 @@ def is_passing(error: BaseException) -> bool:
 def breaks_connection(error: BaseException) -> bool:
     """Whether a connection that met this is of no use any more."""
     met = original(error)
-    lost = isinstance(met, psycopg.OperationalError) and not isinstance(met, _BUSY)
+    lost = isinstance(met, psycopg.OperationalError) and not isinstance(met, _BUSY + _OUR_FAULT)
     return lost or isinstance(met, _OF_NO_USE)
 
 
@@ -84,6 +90,8 @@ def unavailable(error: BaseException) -> DatabaseUnavailableError | None:
     met = original(error)
     if isinstance(met, NoneFreeError):
         return DatabaseUnavailableError("other processes kept it locked", busy=True)
+    if isinstance(met, errors.ProgramLimitExceeded):
+        return None
     for kinds, words in _REASONS:
         if isinstance(met, kinds):
             refusal = _refusal(met) if getattr(met, "sqlstate", None) is None else None

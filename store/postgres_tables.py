@@ -2,7 +2,9 @@
 
 import time
 
+from psycopg.errors import DuplicateTable
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import ProgrammingError
 
 from bot.errors import ConfigurationError
 from bot.ports import DatabaseUnavailableError
@@ -33,10 +35,21 @@ def refuse_old(number: int) -> None:
         raise ConfigurationError(reason)
 
 
+def refuse_encoding(name: str) -> None:
+    """Raises ConfigurationError for a database that cannot hold every text."""
+    if name != "UTF8":
+        reason = (
+            f"database.url: that database keeps text as {name}, and Baton needs UTF8. Nothing was"
+            " changed in it; make one with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0."
+        )
+        raise ConfigurationError(reason)
+
+
 def bring_to(engine: Engine, version: str) -> None:
     """Make or change the tables, unless they are at this migration."""
     with engine.connect() as connection:
         refuse_old(int(connection.scalar(text("SHOW server_version_num")) or 0))
+        refuse_encoding(str(connection.scalar(text("SHOW server_encoding"))))
         if version_on(connection) == version:
             return
     until = time.monotonic() + _PATIENCE_SECONDS
@@ -56,5 +69,18 @@ def _try_to_bring_to(engine: Engine, version: str) -> bool:
             return False
         at = version_on(connection)
         if at != version:
-            migrate(connection, at)
+            _migrate(connection, at)
         return True
+
+
+def _migrate(connection: Connection, at: str | None) -> None:
+    try:
+        migrate(connection, at)
+    except ProgrammingError as error:
+        if not isinstance(error.orig, DuplicateTable):
+            raise
+        reason = (
+            "database.url: that database has tables of another program, of the same names as"
+            " Baton's. Nothing was changed in it; give Baton a database of its own."
+        )
+        raise ConfigurationError(reason) from error

@@ -17,7 +17,10 @@ from store.tables import CLAIM_NUMBERS, metadata
 from tests.store.factories import TERMS
 
 _TEMPLATE = "up_to_date"
-_ENGINE = ("procrastinate_jobs", "procrastinate_workers")
+_OF_LIBRARIES = (
+    *("procrastinate_jobs", "procrastinate_workers"),
+    *("slack_bots", "slack_installations", "slack_oauth_states"),
+)
 _OTHERS = (
     "SELECT count(*) FROM pg_stat_activity"
     " WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -46,7 +49,13 @@ class Postgres:
 
     def give_back(self, url: str) -> None:
         """Empty the tables for the next test; a new database would take a tenth of a second."""
-        tables = (*metadata.tables, "slack_bots", "slack_installations", *_ENGINE)
+        tables = (
+            *metadata.tables,
+            "slack_bots",
+            "slack_installations",
+            "slack_oauth_states",
+            *_ENGINE,
+        )
         with psycopg.connect(url, autocommit=True) as connection:
             others = connection.execute(_OTHERS).fetchone()
             if others != (0,):

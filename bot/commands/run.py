@@ -14,6 +14,8 @@ from bot.ports import NewRun, WorktreeHeldError
 from bot.workflows import Workflow
 
 LARGEST_ARGUMENTS = 32 * 1024
+LONGEST_BRANCH = 240
+"""In bytes: git makes a file of the name."""
 _ID_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 _PHONE_QUOTES = {0x201C: '"', 0x201D: '"', 0x2018: "'", 0x2019: "'"}
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -75,7 +77,12 @@ def _read(words: Sequence[str]) -> Wanted:
     ):
         raise _RefusedError(replies.arguments_too_large(LARGEST_ARGUMENTS))
     branch = arguments.pop("branch", None)
-    if branch is not None and (not branch or branch == "@" or _BRANCH_REFUSED.search(branch)):
+    if branch is not None and (
+        not branch
+        or branch == "@"
+        or len(branch.encode("utf-8", "replace")) > LONGEST_BRANCH
+        or _BRANCH_REFUSED.search(branch)
+    ):
         raise _RefusedError(replies.bad_branch(branch))
     return Wanted(words[0] if words else "", branch, arguments)
 

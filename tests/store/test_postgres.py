@@ -110,6 +110,28 @@ def test_a_version_that_is_too_old_is_refused() -> None:
     refuse_old(140000)
 
 
+def test_tables_of_another_program_are_left_alone(postgres_url: str) -> None:
+    with beside(postgres_url) as other:
+        other.execute("CREATE TABLE runs (theirs int)")
+    database = open_database(postgres_url, TERMS)
+    with pytest.raises(ConfigurationError, match="tables of another program"):
+        bring_up_to_date(database)
+    assert database.version() is None
+    database.close()
+
+
+def test_a_database_that_cannot_hold_every_text_is_refused(
+    postgres: Postgres, postgres_url: str
+) -> None:
+    with beside(postgres_url) as other:
+        other.execute("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LOCALE 'C'")
+    database = open_database(postgres.url("latin"), TERMS)
+    with pytest.raises(ConfigurationError, match="keeps text as LATIN1"):
+        bring_up_to_date(database)
+    database.close()
+    postgres.drop(postgres.url("latin"))
+
+
 # --- it refuses ------------------------------------------------------------------------------
 
 
