@@ -49,13 +49,7 @@ class Postgres:
 
     def give_back(self, url: str) -> None:
         """Empty the tables for the next test; a new database would take a tenth of a second."""
-        tables = (
-            *metadata.tables,
-            "slack_bots",
-            "slack_installations",
-            "slack_oauth_states",
-            *_ENGINE,
-        )
+        tables = (*metadata.tables, *_OF_LIBRARIES)
         with psycopg.connect(url, autocommit=True) as connection:
             others = connection.execute(_OTHERS).fetchone()
             if others != (0,):
