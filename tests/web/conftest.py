@@ -28,3 +28,10 @@ async def fresh(tmp_path: Path, repository: Path) -> AsyncIterator[Web]:
     """For one test alone; that test looks at the log itself."""
     async with opened(installation_for(tmp_path, repository)) as web:
         yield web
+
+
+@pytest.fixture
+async def working(tmp_path: Path, repository: Path) -> AsyncIterator[Web]:
+    """The same with a worker; the others only answer."""
+    async with opened(installation_for(tmp_path, repository), concurrency=1) as web:
+        yield web

@@ -57,23 +57,23 @@ async def test_it_lives_and_becomes_ready(fresh: Web) -> None:
     await until_ready(fresh.asking, is_ready)
 
 
-async def test_without_a_worker_it_is_not_ready(fresh: Web) -> None:
-    await until_ready(fresh.asking, is_ready)
-    fresh.service.worker.leave(wait=False)
-    answer = await until_ready(fresh.asking, lacks("worker"))
+async def test_without_a_worker_it_is_not_ready(working: Web) -> None:
+    await until_ready(working.asking, is_ready)
+    working.service.worker.leave(wait=False)
+    answer = await until_ready(working.asking, lacks("worker"))
     assert answer.json["wrong"] == {"worker": "no worker of this host has been heard of"}
-    assert (await fresh.asking.get("/healthz")).status == 200
+    assert (await working.asking.get("/healthz")).status == 200
 
 
-async def test_while_others_keep_the_database_it_answers_and_is_not_ready(fresh: Web) -> None:
+async def test_while_others_keep_the_database_it_answers_and_is_not_ready(working: Web) -> None:
     """Nobody can work: no heartbeat comes through, and the lease of the worker runs out."""
-    await until_ready(fresh.asking, is_ready)
-    with closing(sqlite3.connect(sqlite_file(fresh.database.url), isolation_level=None)) as other:
+    await until_ready(working.asking, is_ready)
+    with closing(sqlite3.connect(sqlite_file(working.database.url), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        answer = await until_ready(fresh.asking, lambda answer: answer.status == 503)
+        answer = await until_ready(working.asking, lambda answer: answer.status == 503)
         assert set(answer.json["wrong"]) <= {"worker", "database"}
         other.execute("ROLLBACK")
-    await until_ready(fresh.asking, is_ready)
+    await until_ready(working.asking, is_ready)
 
 
 async def test_with_tables_of_another_baton_it_is_not_ready(fresh: Web) -> None:
