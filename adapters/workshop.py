@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from adapters import processes
-from adapters.worktrees import Worktrees
+from adapters.worktrees import Worktrees, may_have_remote
 from bot.config import ECOSYSTEM
 from bot.output import Output
 from bot.run import Run, Worktree
@@ -59,7 +59,7 @@ class LocalWorkshop:
 
     def pushing(self, run: Run) -> Order | None:
         """The order that pushes the branch; None where nobody else could have it."""
-        if not self._shared:
+        if not self._shared or not may_have_remote(run.repository):
             return None
         command = self._worktrees.pushing(
             worktree=run.worktree, branch=run.branch, result=self._push_result(run)

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path, PurePath
 
 from bot.hosts import Host
@@ -111,6 +112,14 @@ def _script(errand: str, worktree: Worktree, branch: str, result: Path) -> tuple
         *(sys.executable, "-I", "-X", "utf8", str(_SCRIPT), errand),
         *(f"--branch={branch}", f"--path={worktree.path}", f"--result={result.absolute()}"),
     )
+
+
+def may_have_remote(repository: str) -> bool:
+    """Whether there can be anybody to push to; asked of the file, since git takes a process."""
+    for settings in (Path(repository, ".git", "config"), Path(repository, "config")):
+        with suppress(OSError):
+            return '[remote "' in settings.read_text(encoding="utf-8", errors="replace")
+    return True
 
 
 async def _git(path: Path, *words: str) -> str:
