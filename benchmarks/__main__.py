@@ -10,7 +10,18 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks import commands, conversations, discord, growth, idle, slack, start
+from benchmarks import (
+    commands,
+    conversations,
+    discord,
+    growth,
+    idle,
+    postgres,
+    postgres_growth,
+    postgres_replicas,
+    slack,
+    start,
+)
 from benchmarks.figures import Effort, Figure, Measure
 
 _MEASURES: Mapping[str, Measure] = {
@@ -19,6 +30,9 @@ _MEASURES: Mapping[str, Measure] = {
     "discord": discord.measure,
     "growth": growth.measure,
     "idle": idle.measure,
+    "postgres": postgres.measure,
+    "postgres_growth": postgres_growth.measure,
+    "postgres_replicas": postgres_replicas.measure,
     "slack": slack.measure,
     "start": start.measure,
 }

@@ -21,13 +21,14 @@ _CAUGHT = "zzzzzzzz"
 CarryOut = Callable[[str], Awaitable[None]]
 
 
-def _resume(name: str) -> Invocation:
+def resume(name: str) -> Invocation:
+    """The command that resumes the run of this name, which was asked for in a place of its own."""
     said = house.message("resume", f"api:{name}", f"api:bench:{name}")
     return Invocation("resume", "", said)
 
 
 @dataclass(frozen=True, slots=True)
-class _Ours:
+class Ours:
     """The store, and the rules of the house."""
 
     store: LoopStore
@@ -35,7 +36,7 @@ class _Ours:
 
     async def carry_out(self, name: str) -> None:
         """One command about the run of this name."""
-        asked = _resume(name)
+        asked = resume(name)
         change: partial[Answer] = partial(self.conductor.change, invocation=asked)
         answer = await self.store.write(change)
         assert answer.word is Word.RESUMED, answer.reply
@@ -43,7 +44,7 @@ class _Ours:
 
 def caught_command(database: Database, conductor: Conductor) -> list[Sent]:
     """The statements of one command."""
-    asked = _resume(_CAUGHT)
+    asked = resume(_CAUGHT)
     change = partial(conductor.change, invocation=asked)
     with catching() as statements:
         (answer,) = database.write([change])
@@ -73,7 +74,7 @@ async def _measured(effort: Effort) -> Iterator[tuple[int, Pair]]:
     pairs = []
     async with raw_commands(sqlite_file(raw_database.url), statements, _CAUGHT) as carry_out_raw:
         for callers in CALLERS:
-            carry_out = _Ours(store, conductor).carry_out
+            carry_out = Ours(store, conductor).carry_out
             ours = partial(_rate, effort, callers, database, carry_out)
             raw = partial(_rate, effort, callers, raw_database, carry_out_raw)
             pairs.append((callers, await interleaved(effort.rounds, ours, raw)))

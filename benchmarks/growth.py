@@ -4,7 +4,8 @@ import asyncio
 import random
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,6 @@ from bot.run import Change as By
 from bot.run import Run, RunStatus
 from store.database import Database, sqlite_file
 
-_SMALL = 1000
 _EACH = 10
 _LIVE = 10
 _HOT = "slack:T1:HOT"
@@ -59,12 +59,12 @@ def _find_and_resume(tx: Transaction, conversation: Conversation) -> Run | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Table:
+class Table:
     """A database with so many runs."""
 
     size: int
     database: Database
-    hand: sqlite3.Connection
+    undo: Callable[[str], None]
     dice: random.Random = field(default_factory=lambda: random.Random(1))
 
     def conversation(self, kind: str) -> str:
@@ -87,45 +87,57 @@ class _Table:
         (run,) = self.database.write([change])
         took = time.perf_counter() - begun
         assert isinstance(run, Run), run
-        with self.hand:
-            house.fail_again(self.hand, run.id)
+        self.undo(run.id)
         return took * 1000
 
 
-def _table(folder: Path, size: int) -> _Table:
+def rows(size: int) -> Iterator[house.Row]:
+    """So many runs."""
+    for number, (conversation, status) in enumerate(_runs(size)):
+        yield house.run_row(number, conversation, status)
+
+
+@contextmanager
+def _table(folder: Path, size: int) -> Iterator[Table]:
     folder.mkdir()
     database = house.database_in(folder)
-    said = enumerate(_runs(size))
-    house.fill(database, (house.run_row(n, where, status) for n, (where, status) in said))
-    hand = sqlite3.connect(sqlite_file(database.url))
-    hand.execute("PRAGMA synchronous=OFF")
-    return _Table(size, database, hand)
+    house.fill(database, rows(size))
+    with closing(sqlite3.connect(sqlite_file(database.url))) as hand, closing(database):
+        hand.execute("PRAGMA synchronous=OFF")
+
+        def undo(name: str) -> None:
+            with hand:
+                house.fail_again(hand, name)
+
+        yield Table(size, database, undo)
 
 
-def _measured(effort: Effort, tables: Sequence[_Table]) -> Mapping[str, Figure]:
-    small, large = tables
+def sizes(effort: Effort) -> tuple[int, int]:
+    """How many runs there are in the small table, and in the large one."""
+    return 1000, 100_000 if effort.quick else 1_000_000
+
+
+def compared(effort: Effort, small: Table, large: Table, name: str) -> Iterator[Figure]:
+    """Each kind of look-up in the large table beside the same one in the small table."""
     times = 20 if effort.quick else 100
-    figures = {}
     for kind in ("", "_hot", "_thread"):
         ours = partial(large.milliseconds, kind, times)
         other = partial(small.milliseconds, kind, times)
         pair = asyncio.run(interleaved(effort.rounds, ours, other))
-        figures[kind] = Figure(
-            name=f"find_and_resume_{large.size}{kind}",
+        yield Figure(
+            name=f"{name}_{large.size}{kind}",
             value=pair.ours,
             unit="ms",
             ratio=pair.ratio,
             of=f"among {small.size}, {pair.other:.2f} ms",
         )
-    return figures
 
 
 def measure(effort: Effort) -> Iterator[Figure]:
     """A large table beside a small one."""
     folder = effort.place("growth")
-    sizes = (_SMALL, 100_000 if effort.quick else 1_000_000)
-    tables = [_table(folder / str(size), size) for size in sizes]
-    yield from _measured(effort, tables).values()
-    for table in tables:
-        table.hand.close()
-        table.database.close()
+    with ExitStack() as stack:
+        small, large = (
+            stack.enter_context(_table(folder / str(size), size)) for size in sizes(effort)
+        )
+        yield from compared(effort, small, large, "find_and_resume")

@@ -17,18 +17,18 @@ from store.sqlite import SqliteDatabase
 from store.transaction import Terms
 
 HOST = "bench"
-_TERMS = Terms(lease_seconds=60.0, presence_seconds=30.0, orphan_seconds=3 * 86400.0)
-_COLUMNS = (
+TERMS = Terms(lease_seconds=60.0, presence_seconds=30.0, orphan_seconds=3 * 86400.0)
+COLUMNS = (
     *("id", "workflow", "conversation", "channel", "status", "epoch", "claim", "worker"),
     *("lease_expires_at", "last_activity_at", "host", "path", "held_host", "held_path"),
     *("repository", "base", "branch", "arguments", "plan", "steps_done", "attempt"),
     *("requested_by", "requested_door", "created_at", "changed_by", "changed_door", "changed_at"),
     "version",
 )
-_PLACES = ", ".join("?" * len(_COLUMNS))
-_INSERT = f"INSERT INTO runs ({', '.join(_COLUMNS)}) VALUES ({_PLACES})"  # noqa: S608 - all ours
+_PLACES = ", ".join("?" * len(COLUMNS))
+_INSERT = f"INSERT INTO runs ({', '.join(COLUMNS)}) VALUES ({_PLACES})"  # noqa: S608 - all ours
 _PLAN = '[["build", "make build", null, null], ["test", "make test", null, 600.0]]'
-_FAILED_AGAIN = (
+FAILED_AGAIN = (
     "UPDATE runs SET status = 'failed', worker = NULL, lease_expires_at = NULL,"
     " held_host = NULL, held_path = NULL"
 )
@@ -38,15 +38,15 @@ Row = tuple[str | int | float | None, ...]
 
 def database_in(folder: Path) -> Database:
     """A new database with the tables that every Baton has."""
-    database = SqliteDatabase(folder / "baton.db", _TERMS)
+    database = SqliteDatabase(folder / "baton.db", TERMS)
     bring_up_to_date(database)
     return database
 
 
-def conductor_in(folder: Path) -> Conductor:
+def conductor_in(folder: Path, *, shared: bool = False) -> Conductor:
     """The rules of a house where everybody may do everything."""
     places = Worktrees(folder / "worktrees", HOST)
-    house = House(HOST, False, {}, places, folder.joinpath, USAGES)  # noqa: FBT003 - one host
+    house = House(HOST, shared, {}, places, folder.joinpath, USAGES)
     return Conductor(house, Policy({EVERYONE: Role.ADMIN}, Role.NONE))
 
 
@@ -89,13 +89,13 @@ def fill(database: Database, rows: Iterable[Row]) -> None:
 
 def fail_again(connection: sqlite3.Connection, *names: str) -> None:
     """Undo what a command did to these runs."""
-    connection.executemany(f"{_FAILED_AGAIN} WHERE id = ?", [(name,) for name in names])
+    connection.executemany(f"{FAILED_AGAIN} WHERE id = ?", [(name,) for name in names])
 
 
 def restore(database: Database) -> None:
     """Let every run have failed, and forget what was said about them."""
     with by_hand(database) as connection:
-        connection.execute(f"{_FAILED_AGAIN} WHERE status <> 'failed'")
+        connection.execute(f"{FAILED_AGAIN} WHERE status <> 'failed'")
         connection.execute("DELETE FROM events")
         connection.execute("DELETE FROM deliveries")
 

@@ -15,7 +15,7 @@ from store.tables import CARD_DUE_SQL, REFUSED_SQL, cards, events, runs
 
 _FLOOD_SECONDS = 60.0
 _EVENT_COLUMNS = tuple(column for column in events.c if column.name not in {"id", "times"})
-_ADD = Statement(insert(events), columns=[column.name for column in _EVENT_COLUMNS])
+_ADD = Statement(insert(events).inline(), columns=[column.name for column in _EVENT_COLUMNS])
 _OF_RUN = Statement(
     select(*_EVENT_COLUMNS).where(events.c.run_id == bindparam("run")).order_by(events.c.id)
 )

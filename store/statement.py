@@ -101,6 +101,10 @@ class Statement:
 
     def run_for_each(self, connection: Connection, values: Sequence[Values]) -> None:
         """Carry it out once with each of these."""
+        if len(values) == 1:
+            # What the driver does for many costs twice as much for one.
+            self.run(connection, values[0])
+            return
         compiled = self._for(connection)
         cursor = connection.connection.cursor()
         cursor.executemany(compiled.sql, [compiled.bound(each) for each in values])
