@@ -12,7 +12,7 @@ from bot import log, reports
 from bot.conversation import Door
 from bot.outcome import AuditEvent
 from bot.ports import DatabaseUnavailableError, Store, Transaction
-from bot.run import Run
+from bot.run import Run, RunStatus
 from bot.supervision import Ending, EndingKind, Order
 from bot.workshop import Pushed, Supervised, Workshop
 
@@ -84,6 +84,20 @@ class Execution:
                 if self._stop and tries >= _TRIES_WHEN_LEAVING:
                     return None
                 await asyncio.sleep(_AGAIN_SECONDS)
+                if not error.certain and (done := await self._found_done()) is not None:
+                    return done
+
+    async def _found_done(self) -> Run | None:
+        """The run where the change that nobody answered for had been made after all."""
+        while True:
+            try:
+                now = await self._store.read(lambda tx: tx.runs.get(self.run.id))
+            except DatabaseUnavailableError:
+                await asyncio.sleep(_AGAIN_SECONDS)
+                continue
+            made = now is not None and now.version > self.run.version
+            ours = now is not None and (now.epoch, now.worker) == (self.run.epoch, self.run.worker)
+            return now if made and ours and now and now.status is not RunStatus.CANCELLED else None
 
     def _stopped(self, tx: Transaction) -> Run | None:
         run = tx.work.stopped(self.run.id, self.run.epoch)

@@ -55,6 +55,7 @@ class Worker:
         self._executions: dict[str, Execution] = {}
         self._under_way: set[asyncio.Task[None]] = set()
         self._cleaning: set[str] = set()
+        self._begun: set[tuple[str, int]] = set()
         self._leaving = asyncio.Event()
         self._nudged = asyncio.Event()
         self._looking = Rounds()
@@ -93,7 +94,8 @@ class Worker:
 
     def adopt(self, run: Run) -> None:
         """Work on a run that was claimed and started in this worker's name."""
-        self._begin(run)
+        if (run.id, run.epoch) not in self._begun:
+            self._begin(run)
 
     async def take_up(self, run_id: str, epoch: int) -> None:
         """Look at a claim at once, and stay while it is worked on here; cancelled, look again."""
@@ -123,6 +125,7 @@ class Worker:
             lambda tx: tx.work.survey(self.post.name, self.post.host, free)
         )
         self._stop_lost(known, survey.mine)
+        await self._begin_unanswered(survey.mine)
         for run in survey.startable:
             await self._start(run)
         await self._take_in(survey.stranded)
@@ -136,6 +139,16 @@ class Worker:
         for run_id, execution in known.items():
             if (run_id, execution.run.epoch) not in working:
                 execution.stop(Stop.LOST)
+
+    async def _begin_unanswered(self, mine: Sequence[Held]) -> None:
+        """Work on what was started here though nobody heard: the database went away just then."""
+        for held in mine:
+            claim = (held.run_id, held.epoch)
+            if held.status is RunStatus.RUNNING and claim not in self._begun:
+                run = await self._store.read(partial(_get, run_id=held.run_id))
+                still_mine = run is not None and run.worker == self.post.name
+                if run is not None and still_mine and (run.id, run.epoch) not in self._begun:
+                    self._begin(run)
 
     async def _start(self, run: Run) -> None:
         def start(tx: Transaction) -> Run | None:
@@ -157,6 +170,7 @@ class Worker:
                     await self._store.write(partial(_move, run=run, to=to))
 
     def _begin(self, run: Run) -> None:
+        self._begun.add((run.id, run.epoch))
         execution = Execution(run, self._store, self._workshop)
         self._executions[run.id] = execution
         self._spawn(self._carry_out(execution))
@@ -270,3 +284,7 @@ def _put(tx: Transaction, run_id: str, output: Output) -> None:
 def _move(tx: Transaction, run: Run, to: Move) -> Run | None:
     notice = reports.moved_here(run.worktree.host, to.worktree.host)
     return audited(tx, tx.claims.move(run, to, notice), "move", run)
+
+
+def _get(tx: Transaction, run_id: str) -> Run | None:
+    return tx.runs.get(run_id)

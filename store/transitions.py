@@ -194,7 +194,8 @@ TRANSITIONS: Mapping[Verb, Transition] = {
     ),
     Verb.ATTEMPT: Transition(_mine, {"attempt": runs.c.attempt + 1, **_heard_of}),
     Verb.STEP_DONE: Transition(
-        _mine,
+        # The position is told, so that a step is counted once, however often that is said.
+        and_(_mine, runs.c.steps_done == bindparam("at_position", type_=Integer)),
         {
             "steps_done": runs.c.steps_done + 1,
             "attempt": 0,

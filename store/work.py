@@ -173,7 +173,8 @@ class RunWork:
         _ATTEMPT_ENDED.run(self._connection, values | self._terms)
 
     def step_done(self, run: Run, exit_code: int, pushed: str | None = None) -> Run | None:
-        done = self._swap(Verb.STEP_DONE, run.id, run.epoch, pushed_commit=pushed)
+        values = {"pushed_commit": pushed, "at_position": run.steps_done}
+        done = self._swap(Verb.STEP_DONE, run.id, run.epoch, **values)
         if done is not None:
             self._attempt_ended(run, exit_code)
         return done
