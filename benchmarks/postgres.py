@@ -47,8 +47,8 @@ async def _other(database: PostgresDatabase, peer: Callable[[], Done]) -> float:
 async def _measured(effort: Effort) -> Iterator[tuple[str, Pair]]:
     folder = effort.place("postgres")
     conductor = house.conductor_in(folder, shared=True)
-    # pgbench knows whole seconds only.
-    seconds = 2 * effort.seconds
+    # pgbench knows whole seconds only, and its connections are new each time.
+    seconds = 6 * effort.seconds
     with server(folder) as running:
         database = running.database("commands")
         fill(database, (house.run_row(name, f"api:{name}") for name in (CAUGHT, *_NAMES)))

@@ -24,6 +24,8 @@ from store.postgres import PostgresDatabase
 
 REPLICAS = (1, 2, 4)
 _CALLERS = 8
+_WARM = 20 * _CALLERS
+"""How many commands come first, untimed: connections, and what is compiled and planned once."""
 _EACH = 6000
 
 
@@ -47,11 +49,10 @@ async def _serve(folder: Path, url: str, replica: int, seconds: float) -> None:
         assert answer is not None, name
         assert answer.word is Word.RESUMED, answer.reply
 
-    # Connections and what is compiled once are not what is measured.
-    await asyncio.gather(*(carry_out(name) for name in names[:_CALLERS]))
+    await rate(60.0, _CALLERS, names[:_WARM], carry_out)
     print("ready", flush=True)
     sys.stdin.readline()
-    print(await rate(seconds, _CALLERS, names[_CALLERS:], carry_out), flush=True)
+    print(await rate(seconds, _CALLERS, names[_WARM:], carry_out), flush=True)
     await store.close()
 
 
@@ -90,7 +91,7 @@ def _round(folder: Path, database: PostgresDatabase, replicas: int, seconds: flo
 def measure(effort: Effort) -> Iterator[Figure]:
     """Commands a second, every one of which won, was durable and woke a worker."""
     folder = effort.place("postgres_replicas")
-    seconds = 2 * effort.seconds
+    seconds = 4 * effort.seconds
     with server(folder) as running:
         database = running.database("replicas")
         names = [name for replica in range(max(REPLICAS)) for name in _names(replica)]

@@ -74,30 +74,25 @@ class Execution:
         return False
 
     async def _persistently(self, change: Callable[[Transaction], Run | None]) -> Run | None:
-        tries = 0
+        tries, doubtful = 0, False
         while True:
             try:
-                return await self._store.write(change)
+                run = await self._store.write(change)
+                return await self._made_before() if run is None and doubtful else run
             except DatabaseUnavailableError as error:
                 log.event("run.write_rejected", run=self.run.id, reason=str(error))
+                doubtful |= not error.certain
                 tries += 1
                 if self._stop and tries >= _TRIES_WHEN_LEAVING:
                     return None
                 await asyncio.sleep(_AGAIN_SECONDS)
-                if not error.certain and (done := await self._found_done()) is not None:
-                    return done
 
-    async def _found_done(self) -> Run | None:
-        """The run where the change that nobody answered for had been made after all."""
-        while True:
-            try:
-                now = await self._store.read(lambda tx: tx.runs.get(self.run.id))
-            except DatabaseUnavailableError:
-                await asyncio.sleep(_AGAIN_SECONDS)
-                continue
-            made = now is not None and now.version > self.run.version
-            ours = now is not None and (now.epoch, now.worker) == (self.run.epoch, self.run.worker)
-            return now if made and ours and now and now.status is not RunStatus.CANCELLED else None
+    async def _made_before(self) -> Run | None:
+        """The run as an earlier try left it, of which nobody could tell; None where it is lost."""
+        now = await self._store.read(lambda tx: tx.runs.get(self.run.id))
+        if now is None or now.status is RunStatus.CANCELLED:
+            return None
+        return now if (now.epoch, now.worker) == (self.run.epoch, self.run.worker) else None
 
     def _stopped(self, tx: Transaction) -> Run | None:
         run = tx.work.stopped(self.run.id, self.run.epoch)

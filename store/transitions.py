@@ -192,9 +192,12 @@ TRANSITIONS: Mapping[Verb, Transition] = {
             **_heard_of,
         },
     ),
-    Verb.ATTEMPT: Transition(_mine, {"attempt": runs.c.attempt + 1, **_heard_of}),
+    # What is counted is told, so that it is counted once, however often that is said.
+    Verb.ATTEMPT: Transition(
+        and_(_mine, runs.c.attempt == bindparam("at_attempt", type_=Integer)),
+        {"attempt": runs.c.attempt + 1, **_heard_of},
+    ),
     Verb.STEP_DONE: Transition(
-        # The position is told, so that a step is counted once, however often that is said.
         and_(_mine, runs.c.steps_done == bindparam("at_position", type_=Integer)),
         {
             "steps_done": runs.c.steps_done + 1,

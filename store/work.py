@@ -148,7 +148,7 @@ class RunWork:
         _DEPART.run(self._connection, {"name": worker})
 
     def attempt(self, run: Run) -> Run | None:
-        begun = self._swap(Verb.ATTEMPT, run.id, run.epoch)
+        begun = self._swap(Verb.ATTEMPT, run.id, run.epoch, at_attempt=run.attempt)
         if begun is not None and begun.step is not None:
             _ATTEMPT_BEGAN.run(
                 self._connection,

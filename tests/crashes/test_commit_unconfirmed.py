@@ -1,6 +1,7 @@
-"""A commit reached PostgreSQL, which then went away for longer than anybody waits to learn that.
+"""PostgreSQL went away during a commit, for longer than anybody waits to learn what became of it.
 
-What the worker wrote is so; that it was told otherwise must neither skip a step nor lose the run.
+Whether the worker's write was made or not: that must neither skip a step nor repeat one, nor lose
+the run.
 """
 
 import threading
@@ -19,6 +20,7 @@ from tests.conftest import Person
 from tests.crashes.house import House
 from tests.crashes.members import swift
 from tests.crashes.swift import PREPARES
+from tests.engine.house import asked
 
 pytestmark = pytest.mark.alone
 
@@ -29,10 +31,18 @@ _AWAY_SECONDS = 0.6
 
 
 class Loss:
-    """The first commit of this kind of write is not answered, and for a while nothing else is."""
+    """The first commit of this kind of write is not answered, and for a while nothing else is.
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
+    Where the commit did not even reach the database, the run's card changes meanwhile, as it does
+    when another host tells that nothing is heard of the worker.
+    """
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, url: str, verb: str, *, reached: bool
+    ) -> None:
         self.happened = False
+        self._url = url
+        self._reached = reached
         self._commit = psycopg.Connection.commit
         self._ask = PostgresDatabase._asked
         self._doomed = threading.local()
@@ -59,22 +69,27 @@ class Loss:
         return doomed
 
     def _committed(self, connection: psycopg.Connection[Any]) -> None:
-        self._commit(connection)
-        if getattr(self._doomed, "now", False):
-            self._doomed.now = False
-            self.happened = True
-            self._back_at = time.monotonic() + _AWAY_SECONDS
-            connection.pgconn.finish()
-            raise psycopg.OperationalError("the connection is lost")
+        doomed, self._doomed.now = getattr(self._doomed, "now", False), False
+        if not doomed or self._reached:
+            self._commit(connection)
+        if not doomed:
+            return
+        self.happened = True
+        self._back_at = time.monotonic() + _AWAY_SECONDS
+        connection.pgconn.finish()
+        if not self._reached:
+            asked(self._url, "UPDATE runs SET version = version + 1 RETURNING id")
+        raise psycopg.OperationalError("the connection is lost")
 
 
 @pytest.mark.parametrize("verb", ["start", "attempt", "step_done", "complete"])
+@pytest.mark.parametrize("reached", [True, False], ids=["reached", "not reached"])
 async def test_every_step_is_done_once(
-    house: House, monkeypatch: pytest.MonkeyPatch, verb: str
+    house: House, monkeypatch: pytest.MonkeyPatch, verb: str, reached: bool
 ) -> None:
     monkeypatch.setattr(postgres, "_FATE_SECONDS", _ASKED_FOR_SECONDS)
     installation = swift(house.config(STEPS, **SHORT), house.notes, 0.05)
-    loss = Loss(monkeypatch, verb)
+    loss = Loss(monkeypatch, house.url, verb, reached=reached)
     async with serving(installation) as baton:
         ana = Person(baton)
         run_id = await ana.starts("/run told")

@@ -35,6 +35,8 @@ pytestmark = pytest.mark.soak
 
 WORKERS = 4
 FROZEN_SECONDS = 4.0
+LEFT_SECONDS = 4.0
+"""For each fault; what is left to do then, on a slow machine."""
 LONG_STEP_SECONDS = 3
 """Longer than a lease: it is under way when its run is claimed anew."""
 SHORT: dict[str, Any] = {"heartbeat_seconds": 0.4, "lease_seconds": 2, "auto_resume": True}
@@ -90,7 +92,7 @@ def happen(
     for _ in range(WORKERS):
         new_worker()
     Faults(house.team, new_worker, random.Random(count)).happen(count, pause_seconds)
-    done = eventually(lambda: house.asked(_UNFINISHED) == [], 120)
+    done = eventually(lambda: house.asked(_UNFINISHED) == [], LEFT_SECONDS * count)
     assert done, "\n".join(map(str, house.asked(_UNFINISHED)))
 
 

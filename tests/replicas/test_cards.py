@@ -5,7 +5,7 @@ import itertools
 import random
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -236,8 +236,15 @@ async def test_a_slow_look_at_the_cards_shows_nothing_twice(
     assert_true(town, [run])
 
 
-async def test_what_is_to_be_shown_anew_stays_so_whoever_is_just_showing_it(town: Town) -> None:
-    database = unattended(town)
+@pytest.fixture
+def database(town: Town) -> Iterator[Database]:
+    """The database, without anybody who keeps cards."""
+    database = installed(town.settings("nobody"), town.directory / "nobody").database
+    yield database
+    database.close()
+
+
+def test_what_is_to_be_shown_anew_stays_so_whoever_is_just_showing_it(database: Database) -> None:
     (run_id,) = place_runs(database, "slack", "failed", 1)
     write(database, lambda tx: open_cards(tx, [run_id]))
     for _ in range(3):
@@ -248,11 +255,9 @@ async def test_what_is_to_be_shown_anew_stays_so_whoever_is_just_showing_it(town
     (card,) = due(database)
     write(database, partial(_note_shown, card=card))
     assert due(database) == []
-    database.close()
 
 
-async def test_whoever_has_lost_a_card_notes_nothing_of_it(town: Town) -> None:
-    database = unattended(town)
+def test_whoever_has_lost_a_card_notes_nothing_of_it(database: Database) -> None:
     (run_id,) = place_runs(database, "slack", "failed", 1)
     write(database, lambda tx: open_cards(tx, [run_id]))
     assert write(database, lambda tx: tx.cards.take(run_id, None, "one:1:a"))
@@ -265,16 +270,10 @@ async def test_whoever_has_lost_a_card_notes_nothing_of_it(town: Town) -> None:
     write(database, lambda tx: tx.cards.shown(replace(lost, message="2.2"), lost.run.version + 1))
     (now,) = due(database)
     assert (now.owner, now.message, now.news, now.mentioned) == ("two:2:b", "1.1", "2:failed", True)
-    database.close()
 
 
 def _note_shown(tx: Transaction, card: Card) -> None:
     tx.cards.shown(card, card.run.version)
-
-
-def unattended(town: Town) -> Database:
-    """The database, without anybody who keeps cards."""
-    return installed(town.settings("nobody"), town.directory / "nobody").database
 
 
 def due(database: Database) -> list[Card]:
