@@ -1,10 +1,13 @@
 """The way to a platform: through which proxy, and why there was no answer."""
 
 import os
+from collections.abc import Callable
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.connector import Connection
 
 
 def proxy_for(url: str) -> str | None:
@@ -30,3 +33,27 @@ def why(error: Exception, timeout_seconds: float) -> str:
             return os.strerror(number).lower()
         case _:
             return "the connection failed"
+
+
+def guarded(check: Callable[[], None]) -> type[aiohttp.ClientRequest]:
+    """Requests for a session: each is checked at the last moment, when there is a connection.
+
+    What has no body says nothing.
+    """
+
+    class Guarded(aiohttp.ClientRequest):
+        async def write_bytes(
+            self,
+            writer: AbstractStreamWriter,
+            conn: Connection,
+            content_length: int | None = None,
+        ) -> None:
+            try:
+                check()
+            except Exception as error:  # noqa: BLE001 - whoever waits for the answer gets it
+                if conn.protocol is not None:
+                    conn.protocol.set_exception(error)
+            else:
+                await super().write_bytes(writer, conn, content_length)
+
+    return Guarded

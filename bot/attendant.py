@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Any
 
-from bot import log
+from bot import log, tenure
+from bot.board import TakenForGoneError
 from bot.conversation import BUTTON_DOORS, Message
 from bot.dispatcher import Dispatcher, Overdue, explained
 from bot.keeper import CardKeeper
@@ -21,6 +22,10 @@ _RECOVER_SECONDS = 2.0
 _DRAIN_SECONDS = 10.0
 _PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 _AGAIN_AT_MOST = 30
+
+
+class _TakenOverError(Exception):
+    """Another process answers this in our place."""
 
 
 async def _as_is(message: Message) -> Message:
@@ -54,6 +59,7 @@ class Attendant:
     def __init__(self, counter: Counter) -> None:
         self._counter = counter
         self._under_way: set[asyncio.Task[Any]] = set()
+        self._since: dict[str | None, int] = {}
 
     async def receive(self, message: Message) -> bool:
         """Make it durable; False where there is nothing (more) to do.
@@ -63,14 +69,19 @@ class Attendant:
         receiving = asyncio.current_task()
         assert receiving is not None  # noqa: S101 - this is a coroutine
         self._under_way.add(receiving)
+        since = self._counter.inside.presence.stretch
         try:
-            return await self._counter.inside.dispatcher.receive(message)
+            fresh = await self._counter.inside.dispatcher.receive(message)
         finally:
             self._under_way.discard(receiving)
+        if fresh:
+            self._since[message.delivery] = since
+        return fresh
 
     def begin(self, message: Message, overdue: Overdue | None = None) -> None:
         """Carry out and answer what was received."""
-        self._spawn(self._carry_out(message, overdue))
+        since = self._since.pop(message.delivery, 0)
+        self._spawn(self._carry_out(message, overdue, since))
 
     def apologise(self, message: Message, error: DatabaseUnavailableError) -> None:
         """Answer what could not even be received."""
@@ -84,12 +95,24 @@ class Attendant:
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
-    async def _carry_out(self, message: Message, overdue: Overdue | None) -> None:
-        """Carry out and answer, with patience: every part of it may be repeated."""
+    async def _carry_out(self, message: Message, overdue: Overdue | None, since: int) -> None:
+        """Carry out and answer, with patience: every part of it may be repeated.
+
+        It has been ours `since` then, unless we were taken for gone.
+        """
         again = overdue is not None and overdue.again
         for pause in chain(_PAUSES, repeat(_PAUSES[-1], _AGAIN_AT_MOST)):
             try:
-                await self._once(message, overdue, again=again)
+                await self._once(message, overdue, since, again=again)
+            except _TakenOverError:
+                log.event("reply.send_rejected", reason="taken over", delivery=message.delivery)
+                return
+            except TakenForGoneError:
+                continue  # whose it is now is known to the database alone
+            except DatabaseUnavailableError as error:
+                log.event("reply.carry_out_rejected", delivery=message.delivery, reason=str(error))
+                again = True
+                await asyncio.sleep(pause)
             except Exception as error:  # noqa: BLE001 - what was received is answered
                 log.fault("reply.carry_out_failed", error, delivery=message.delivery)
                 again = True
@@ -97,18 +120,35 @@ class Attendant:
             else:
                 return
 
-    async def _once(self, message: Message, overdue: Overdue | None, *, again: bool) -> None:
+    async def _once(
+        self, message: Message, overdue: Overdue | None, since: int, *, again: bool
+    ) -> None:
+        since = await self._ours(message, since)
         said = await self._counter.introduced(message)
         dispatcher = self._counter.inside.dispatcher
         if overdue is None:
             told = await dispatcher.handle(said)
         else:
             told = await dispatcher.handle_late(said, overdue)
+        await self._ours(said, since)
         if told is not None:
             age_seconds = overdue.age_seconds if overdue else 0
             await self._counter.speaker.answer(said, told, age_seconds=age_seconds, again=again)
             await self._refresh(said, told)
         await dispatcher.answered(said)
+
+    async def _ours(self, message: Message, since: int) -> int:
+        """Since when it has been ours, and nobody can have taken it over: frozen, cut off or not.
+
+        Raises _TakenOverError where somebody has.
+        """
+        inside = self._counter.inside
+        if not await inside.presence.lasts(since):
+            since = inside.presence.stretch
+            if not await inside.dispatcher.keeps(message):
+                raise _TakenOverError
+        tenure.begin(since)
+        return since
 
     async def _refresh(self, message: Message, told: Answer) -> None:
         """The card that was clicked in vain may be behind, or its last edit got lost."""
@@ -122,6 +162,7 @@ class Attendant:
         inside, platform = self._counter.inside, self._counter.platform
         while True:
             overdue: Sequence[Overdue] = ()
+            since = inside.presence.stretch
             try:
                 overdue = await inside.dispatcher.take_over(platform, inside.presence)
             except DatabaseUnavailableError as error:
@@ -129,7 +170,7 @@ class Attendant:
             except Exception as error:  # noqa: BLE001 - the next round may do better
                 log.fault("reply.recover_failed", error)
             for one in overdue:
-                self.begin(one.message, one)
+                self._spawn(self._carry_out(one.message, one, since))
             await asyncio.sleep(_RECOVER_SECONDS)
 
     async def attend(self) -> None:

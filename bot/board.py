@@ -9,6 +9,10 @@ class PostRefusedError(Exception):
     """The platform will not have this here: no channel, no right. Nothing was said."""
 
 
+class TakenForGoneError(Exception):
+    """Another process may do this by now, since nothing was heard of this one. Nothing was said."""
+
+
 class PostGoneError(Exception):
     """The message that was to be edited is not there any more."""
 

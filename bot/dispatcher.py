@@ -189,7 +189,7 @@ class Dispatcher:
     async def _note(self, taken: Sequence[str]) -> None:
         def note(tx: Transaction) -> None:
             for key in taken:
-                tx.deliveries.answered(key)
+                tx.deliveries.answered(key, self._owner)
 
         while True:
             try:
@@ -208,10 +208,23 @@ class Dispatcher:
             if message.conversation.platform != platform or due.owner not in gone:
                 continue
             take = partial(_take, key=due.key, owner=due.owner, new_owner=self._owner)
-            if await self._store.write(take):
+            try:
+                took = await self._store.write(take)
+            except DatabaseUnavailableError as error:
+                # What was taken before is ours to answer, whatever becomes of the rest.
+                log.event("reply.recover_rejected", delivery=due.key, reason=str(error))
+                break
+            if took:
                 done = due.body is not None
                 taken.append(Overdue(message, due.age_seconds, done=done))
         return taken
+
+    async def keeps(self, message: Message) -> bool:
+        """Whether it is still for this process to answer."""
+        key = message.delivery
+        return key is None or await self._store.write(
+            lambda tx: tx.deliveries.keeps(key, self._owner)
+        )
 
     async def handle_late(self, message: Message, overdue: Overdue) -> Answer | None:
         """The answer to a message that was left over, with what is now known of its author.

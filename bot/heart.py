@@ -28,16 +28,34 @@ class Post:
     concurrency: int
     heartbeat_seconds: float
     lease_seconds: float
+    presence_seconds: float
     describe: Callable[[], Host]
     shared: bool = False
     auto_resume: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """A moment by two clocks: one stands still while the machine sleeps, one may be set."""
+
+    steady: float
+    told: float
+
+    @classmethod
+    def now(cls) -> "_Moment":
+        return cls(time.monotonic(), time.time())
+
+    def seconds_ago(self) -> float:
+        """How long ago that was, by the clock that went further."""
+        return max(time.monotonic() - self.steady, time.time() - self.told)
 
 
 class Heart:
     """Renews what its worker has, and knows whether it still has it.
 
     `known` is set once others could have heard of this process. While it is `barred`, another
-    machine goes by the name of its host.
+    machine goes by the name of its host. `stretch` numbers the times without a gap between two
+    beats in which others could have taken this process for gone.
     """
 
     def __init__(self, post: Post, store: Store, executions: Mapping[str, Execution]) -> None:
@@ -46,6 +64,9 @@ class Heart:
         self._store = store
         self._executions = executions
         self._heard_at = time.monotonic()
+        self._beaten = _Moment.now()
+        self._assuring = asyncio.Lock()
+        self.stretch = 0
         self.known = asyncio.Event()
         self.barred = False
 
@@ -61,14 +82,33 @@ class Heart:
         known = dict(self._executions)
         epochs = {run_id: execution.run.epoch for run_id, execution in known.items()}
         host = self._post.describe()
+        begun = _Moment.now()
         mine = await self._store.write(partial(self._renew, host=host, epochs=epochs))
         self._heard_at = time.monotonic()
+        self.stretch += self._is_suspect()
+        self._beaten = begun
         self._bar(barred=mine is None)
         for run_id, execution in known.items():
             if mine is None:
                 execution.stop(Stop.CUT_OFF)
             elif run_id not in mine:
                 execution.stop(Stop.LOST)
+
+    def _is_suspect(self) -> bool:
+        """Whether somebody may take this process for gone by now."""
+        return self._beaten.seconds_ago() >= self._post.presence_seconds
+
+    def surely_lasts(self, stretch: int) -> bool:
+        """Whether nobody can have taken this process for gone since, as far as it knows itself."""
+        return self.stretch == stretch and not self._is_suspect()
+
+    async def lasts(self, stretch: int) -> bool:
+        """Whether nobody can have taken this process for gone since; nobody does from now on."""
+        if self._is_suspect():
+            async with self._assuring:
+                if self._is_suspect():
+                    await self.beat()
+        return self.stretch == stretch
 
     def _renew(
         self, tx: Transaction, host: Host, epochs: Mapping[str, int]

@@ -10,13 +10,14 @@ from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from bot import log
+from bot import log, tenure
 from bot.board import (
     Board,
     PostGoneError,
     PostLaterError,
     PostRefusedError,
     PostUncertainError,
+    TakenForGoneError,
 )
 from bot.conversation import Conversation
 from bot.ports import DatabaseUnavailableError, Presence, Store, Transaction
@@ -94,7 +95,9 @@ class CardKeeper:
         return min((at - now for at in self._ready_at.values()), default=_RECHECK_SECONDS)
 
     async def _look_round(self) -> None:
-        now = asyncio.get_running_loop().time
+        now, since = asyncio.get_running_loop().time, self._presence.stretch
+        # What is read of a card while it is being shown is out of date once that is over.
+        being_shown = set(self._under_way)
         try:
             cards = await self._store.read(self._due)
             keepable = await self._keepable({card.owner for card in cards})
@@ -106,9 +109,10 @@ class CardKeeper:
             return
         for card in cards:
             place = Conversation(card.run.conversation).channel
-            busy = place in self._under_way or self._ready_at.get(place, 0) > now()
-            if not busy and card.owner in keepable:
-                self._begin(place, card)
+            busy = place in being_shown or place in self._under_way
+            ready = not busy and self._ready_at.get(place, 0) <= now()
+            if ready and card.owner in keepable:
+                self._begin(place, card, since)
 
     def _due(self, tx: Transaction) -> list[Card]:
         first = f"{self._desk.platform}:"
@@ -120,10 +124,10 @@ class CardKeeper:
         others = {owner for owner in owners if owner is not None} - ours
         return ours | set(await self._presence.gone(others)) if others else ours
 
-    def _begin(self, place: str, card: Card) -> None:
+    def _begin(self, place: str, card: Card, since: int) -> None:
         now = asyncio.get_running_loop().time()
         self._ready_at[place] = now + self._desk.edit_seconds
-        task = asyncio.create_task(self._keep_one(place, card))
+        task = asyncio.create_task(self._keep_one(place, card, since))
         self._under_way[place] = task
         task.add_done_callback(partial(self._ended, place))
 
@@ -131,18 +135,19 @@ class CardKeeper:
         del self._under_way[place]
         self._freed.set()
 
-    async def _keep_one(self, place: str, card: Card) -> None:
+    async def _keep_one(self, place: str, card: Card, since: int) -> None:
         """Show one card; whatever goes wrong with it is logged and is no matter of the others."""
+        tenure.begin(since)
         try:
             if card.owner != self._desk.owner and not await self._take(card):
                 return
-            await self._show(card)
+            await self._show(replace(card, owner=self._desk.owner), since)
         except PostLaterError as later:
             now = asyncio.get_running_loop().time()
             self._ready_at[place] = now + max(later.seconds, self._desk.edit_seconds)
             log.event("card.show_rejected", run=card.run.id, reason=str(later))
-        except DatabaseUnavailableError as error:
-            log.event("card.show_rejected", run=card.run.id, reason=str(error))
+        except (DatabaseUnavailableError, TakenForGoneError) as error:
+            log.event("card.show_rejected", run=card.run.id, reason=str(error) or "taken for gone")
         except Exception as error:  # noqa: BLE001 - see above
             log.fault("card.show_failed", error, run=card.run.id)
             self._ready_at[place] = asyncio.get_running_loop().time() + _AGAIN_SECONDS
@@ -153,18 +158,24 @@ class CardKeeper:
 
     # --- one card --------------------------------------------------------------------------
 
-    async def _show(self, card: Card) -> None:
+    async def _show(self, card: Card, since: int) -> None:
         """Bring card and news up to the run as it was read, and note that people see it."""
         try:
-            card = await self._with_message(card)
-            card = await self._with_news(card)
+            card = await self._with_message(card, since)
+            card = await self._with_news(card, since)
         except PostRefusedError as refused:
             # Nothing to be done before somebody lets us in; the next change tries again.
             log.event("card.show_rejected", run=card.run.id, reason=str(refused))
-        await self._store.write(partial(_note_shown, card=card, owner=self._desk.owner))
+        await self._store.write(partial(_note_shown, card=card))
 
-    async def _with_message(self, card: Card) -> Card:
+    async def _still_ours(self, since: int) -> None:
+        """Raises PostLaterError where another process may keep this card by now."""
+        if not await self._presence.lasts(since):
+            raise PostLaterError("this process was taken for gone", 0)
+
+    async def _with_message(self, card: Card, since: int) -> Card:
         if card.message is not None:
+            await self._still_ours(since)
             try:
                 await self._board.edit(card.run, card.message)
             except PostGoneError:
@@ -174,26 +185,26 @@ class CardKeeper:
         version = f"{_CARD}:{card.run.version}"
         before = card.posting if (card.posting or "").startswith(_CARD) else None
         posting = _Posting(_CARD, version, before)
-        message = await self._posted(card, posting, partial(self._board.post, card.run))
+        message = await self._posted(card, posting, partial(self._board.post, card.run), since)
         if message is not None:
             # Known from now on, whatever goes wrong with the rest.
-            await self._store.write(lambda tx: tx.cards.posted(card.run.id, message))
+            await self._store.write(lambda tx: tx.cards.posted(card, message))
         if before is not None and message is not None:
             # What was found was posted for an earlier version.
             await self._board.edit(card.run, message)
         return replace(card, message=message)
 
-    async def _with_news(self, card: Card) -> Card:
+    async def _with_news(self, card: Card, since: int) -> Card:
         news = news_of(card.run, self._desk.platform)
         if news is None or news == card.news or card.message is None:
             return card
         mention = not card.mentioned
         announce = partial(self._board.announce, card.run, card.message, mention=mention)
         posting = _Posting(news, news, card.posting if card.posting == news else None)
-        await self._posted(card, posting, announce)
+        await self._posted(card, posting, announce, since)
         return replace(card, news=news, mentioned=True)
 
-    async def _posted(self, card: Card, posting: _Posting, post: _Post) -> str | None:
+    async def _posted(self, card: Card, posting: _Posting, post: _Post, since: int) -> str | None:
         """Post something once, whatever gets lost: its message, None where it cannot be known."""
         if posting.before is not None:
             try:
@@ -207,26 +218,28 @@ class CardKeeper:
                 if found is not None:
                     return found
         await self._note_posting(card, posting.note)
-        return await self._post(card, posting.what, post)
+        return await self._post(card, posting.what, post, since)
 
     async def _note_posting(self, card: Card, what: str | None) -> None:
-        await self._store.write(lambda tx: tx.cards.posting(card.run.id, what))
+        """Raises PostLaterError where another process keeps this card by now."""
+        if not await self._store.write(lambda tx: tx.cards.posting(card, what)):
+            raise PostLaterError("another process keeps this card", 0)
 
-    async def _post(self, card: Card, what: str, post: _Post) -> str | None:
+    async def _post(self, card: Card, what: str, post: _Post, since: int) -> str | None:
         try:
+            await self._still_ours(since)
             return await post(what)
         except PostUncertainError as error:
             log.event("card.post_rejected", run=card.run.id, reason=str(error))
             raise PostLaterError(str(error), _AGAIN_SECONDS) from error
-        except (PostLaterError, PostRefusedError):
+        except (PostLaterError, PostRefusedError, TakenForGoneError):
             await self._note_posting(card, None)
             raise
 
 
-def _note_shown(tx: Transaction, card: Card, owner: str) -> None:
+def _note_shown(tx: Transaction, card: Card) -> None:
     """What another process keeps by now, it has to show again: this edit may have come late."""
-    tx.cards.shown(card, card.run.version)
-    if not tx.cards.take(card.run.id, owner, owner):
+    if not tx.cards.shown(card, card.run.version):
         tx.cards.refresh(card.run.id)
 
 

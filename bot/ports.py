@@ -260,7 +260,23 @@ class Transaction(Protocol):
 
 
 class Presence(Protocol):
-    """Which processes are alive, by the names that they took."""
+    """Which processes are alive, by the names that they took.
+
+    `stretch` numbers the times in which nobody could take this process itself for gone.
+    """
+
+    @property
+    def stretch(self) -> int:
+        """The one that lasts, as far as it is known."""
+
+    def surely_lasts(self, stretch: int) -> bool:
+        """Whether nobody can have taken this process for gone since, as far as it knows itself."""
+
+    async def lasts(self, stretch: int) -> bool:
+        """Whether nobody can have taken this process for gone since; nobody does from now on.
+
+        Raises DatabaseUnavailableError.
+        """
 
     async def gone(self, names: Collection[str]) -> Collection[str]:
         """Those of these processes that have ended; none where that cannot be told.

@@ -67,14 +67,20 @@ class Deliveries(Protocol):
     def done(self, key: str, fingerprint: str, answer: Answer) -> None:
         """Store the answer; committed together with the effect."""
 
-    def answered(self, key: str) -> None:
-        """No answer is due any more; what was not done may be delivered again."""
+    def answered(self, key: str, owner: str) -> None:
+        """Its owner owes no answer any more; what was not done may be delivered again."""
 
     def due(self) -> Sequence[Due]:
         """Every delivery whose answer is due, oldest first."""
 
     def take(self, key: str, owner: str, new_owner: str) -> bool:
-        """Answer in the place of an owner that is gone; False where another was faster."""
+        """Answer in the place of an owner that is gone; False where another was faster.
+
+        False, too, where somebody still holds it in an open transaction: nobody waits for that.
+        """
+
+    def keeps(self, key: str, owner: str) -> bool:
+        """Whether it is still this owner that is to answer."""
 
     def prune(self) -> None:
         """Forget what is older than 30 days."""
@@ -85,7 +91,8 @@ class Card:
     """What people are shown of a run in its conversation.
 
     `message` is the platform's id of the card, None before it is posted. `owner` is the process
-    that keeps it. `posting` names what is being posted right now: where it is still there after
+    that keeps it. `shown` is the version that people see, or less where it is to be shown anew.
+    `posting` names what is being posted right now: where it is still there after
     a crash or a lost answer, nobody knows whether it was. `news` is what people were last told
     beside the card, `mentioned` whether the requester was mentioned in that already.
     """
@@ -93,13 +100,17 @@ class Card:
     run: Run
     message: str | None
     owner: str | None
+    shown: int
     posting: str | None
     news: str | None
     mentioned: bool
 
 
 class Cards(Protocol):
-    """One card per run in its conversation, due while the version shown is behind the run's."""
+    """One card per run in its conversation, due while the version shown is behind the run's.
+
+    What the owner of a card notes is refused, with False, once another process keeps it.
+    """
 
     def open(self, run: Run) -> None:
         """The run will have a card."""
@@ -113,14 +124,17 @@ class Cards(Protocol):
     def take(self, run_id: str, owner: str | None, new_owner: str) -> bool:
         """Keep a card in the place of an owner that is gone; False where another was faster."""
 
-    def posting(self, run_id: str, what: str | None) -> None:
+    def posting(self, card: Card, what: str | None) -> bool:
         """This is about to be posted; None: it is known what came of it."""
 
-    def posted(self, run_id: str, message: str) -> None:
+    def posted(self, card: Card, message: str) -> bool:
         """The card of a run has this id on its platform."""
 
-    def shown(self, card: Card, version: int) -> None:
-        """This version is what people see now; message, news and mention are the card's."""
+    def shown(self, card: Card, version: int) -> bool:
+        """This version is what people see now; message, news and mention are the card's.
+
+        A card that was to be shown anew since it was read still is.
+        """
 
     def refresh(self, run_id: str) -> None:
         """Show the card anew, though nothing changed."""

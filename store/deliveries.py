@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select, text
+from sqlalchemy import Connection, bindparam, delete, select, text, update
 
 from bot.outcome import Answer
 from bot.records import DeliveryState, Due, StoredDelivery
@@ -44,9 +44,14 @@ _DONE = Statement(
     )
 )
 _ANSWERED = Statement(
-    text("UPDATE deliveries SET message = NULL, owner = NULL WHERE key = :key AND state = 'done'")
+    text(
+        "UPDATE deliveries SET message = NULL, owner = NULL"
+        " WHERE key = :key AND owner = :owner AND state = 'done'"
+    )
 )
-_FORGET = Statement(text("DELETE FROM deliveries WHERE key = :key AND state = 'received'"))
+_FORGET = Statement(
+    text("DELETE FROM deliveries WHERE key = :key AND owner = :owner AND state = 'received'")
+)
 _DUE_ANSWERS = Statement(
     select(
         *(deliveries.c.key, deliveries.c.received_at, deliveries.c.owner),
@@ -55,11 +60,17 @@ _DUE_ANSWERS = Statement(
     .where(text(ANSWER_DUE_SQL))
     .order_by(deliveries.c.received_at)
 )
+_KEPT = select(deliveries.c.key).where(
+    deliveries.c.key == bindparam("of_key"),
+    deliveries.c.owner == bindparam("old_owner"),
+    text(ANSWER_DUE_SQL),
+)
+_KEEPS = Statement(_KEPT.with_for_update())
 _TAKE_DELIVERY = Statement(
-    text(
-        "UPDATE deliveries SET owner = :new_owner"
-        " WHERE key = :key AND owner = :old_owner AND message IS NOT NULL"
-    )
+    update(deliveries)
+    # Whoever is frozen in the middle of a transaction keeps nobody waiting.
+    .where(deliveries.c.key.in_(_KEPT.with_for_update(skip_locked=True)))
+    .values(owner=bindparam("new_owner"))
 )
 _PRUNE = Statement(delete(deliveries).where(deliveries.c.received_at < bindparam("before")))
 
@@ -100,10 +111,11 @@ class DeliveryBook:
             "answer": json.dumps(answer.body),
         }
 
-    def answered(self, key: str) -> None:
+    def answered(self, key: str, owner: str) -> None:
         self.flush()
-        if _ANSWERED.run(self._connection, {"key": key}) == 0:
-            _FORGET.run(self._connection, {"key": key})
+        values = {"key": key, "owner": owner}
+        if _ANSWERED.run(self._connection, values) == 0:
+            _FORGET.run(self._connection, values)
 
     def due(self) -> Sequence[Due]:
         return [
@@ -118,8 +130,11 @@ class DeliveryBook:
         ]
 
     def take(self, key: str, owner: str, new_owner: str) -> bool:
-        values = {"key": key, "old_owner": owner, "new_owner": new_owner}
+        values = {"of_key": key, "old_owner": owner, "new_owner": new_owner}
         return _TAKE_DELIVERY.run(self._connection, values) == 1
+
+    def keeps(self, key: str, owner: str) -> bool:
+        return _KEEPS.row(self._connection, {"of_key": key, "old_owner": owner}) is not None
 
     def prune(self) -> None:
         _PRUNE.run(self._connection, {"before": self._now - _THIRTY_DAYS})

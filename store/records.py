@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, text, update
+from sqlalchemy import Connection, Text, bindparam, func, insert, select, text, update
 
 from bot.conversation import Conversation
 from bot.outcome import AuditEvent
@@ -109,6 +109,7 @@ class AuditTrail:
 _OPEN = Statement(insert(cards), columns=("run_id", "channel"))
 _CARD_COLUMNS = (
     *(cards.c.message, cards.c.owner, cards.c.posting, cards.c.news, cards.c.mentioned),
+    runs.c.shown_version,
     *RUN_COLUMNS,
 )
 _MOST_DUE = 100
@@ -127,32 +128,42 @@ _MESSAGE_OF = Statement(select(cards.c.message).where(cards.c.run_id == bindpara
 _BECOMES_DUE = Statement(
     text("UPDATE runs SET shown_version = 0 WHERE id = :run AND shown_version IS NULL")
 )
-_REFRESH = Statement(text("UPDATE runs SET shown_version = 0 WHERE id = :run"))
+_REFRESH = Statement(
+    # Each time another number, so that whoever is just showing it does not take this back.
+    text(
+        "UPDATE runs SET shown_version = CASE WHEN shown_version > 0 THEN 0"
+        " ELSE shown_version - 1 END WHERE id = :run AND shown_version IS NOT NULL"
+    )
+)
 _SHOWN = Statement(
-    text("UPDATE runs SET shown_version = :version WHERE id = :run AND shown_version < :version")
+    text("UPDATE runs SET shown_version = :version WHERE id = :run AND shown_version = :before")
 )
+_KEPT = update(cards).where(
+    cards.c.run_id == bindparam("run"),
+    func.coalesce(cards.c.owner, "") == func.coalesce(bindparam("kept_by", type_=Text), ""),
+)
+"""What the owner of a card does with it; nothing once another process keeps it."""
+
 _AS_SHOWN = Statement(
-    text(
-        "UPDATE cards SET message = :message, posting = NULL, news = :news,"
-        " mentioned = :mentioned WHERE run_id = :run"
+    _KEPT.values(
+        message=bindparam("as_message"),
+        posting=None,
+        news=bindparam("as_news"),
+        mentioned=bindparam("as_mentioned"),
     )
 )
-_POSTED = Statement(text("UPDATE cards SET message = :message, posting = NULL WHERE run_id = :run"))
-_POSTING = Statement(text("UPDATE cards SET posting = :what WHERE run_id = :run"))
-_TAKE_CARD = Statement(
-    text(
-        "UPDATE cards SET owner = :new_owner"
-        " WHERE run_id = :run AND coalesce(owner, '') = coalesce(:old_owner, '')"
-    )
-)
+_POSTED = Statement(_KEPT.values(message=bindparam("as_message"), posting=None))
+_POSTING = Statement(_KEPT.values(posting=bindparam("what")))
+_TAKE_CARD = Statement(_KEPT.values(owner=bindparam("new_owner")))
 
 
 def _card_of(row: Row) -> Card:
-    message, owner, posting, news, mentioned = row[:5]
+    message, owner, posting, news, mentioned, shown = row[:6]
     return Card(
-        run=run_of(row[5:]),
+        run=run_of(row[6:]),
         message=message,
         owner=owner,
+        shown=shown,
         posting=posting,
         news=news,
         mentioned=bool(mentioned),
@@ -182,25 +193,31 @@ class CardRack:
         return [_card_of(row) for row in _DUE_CARDS.rows(self._connection, values)]
 
     def take(self, run_id: str, owner: str | None, new_owner: str) -> bool:
-        values = {"run": run_id, "old_owner": owner, "new_owner": new_owner}
+        values = {"run": run_id, "kept_by": owner, "new_owner": new_owner}
         return _TAKE_CARD.run(self._connection, values) == 1
 
-    def posting(self, run_id: str, what: str | None) -> None:
-        _POSTING.run(self._connection, {"run": run_id, "what": what})
+    def posting(self, card: Card, what: str | None) -> bool:
+        values = {"run": card.run.id, "kept_by": card.owner, "what": what}
+        return _POSTING.run(self._connection, values) == 1
 
-    def posted(self, run_id: str, message: str) -> None:
-        _POSTED.run(self._connection, {"run": run_id, "message": message})
+    def posted(self, card: Card, message: str) -> bool:
+        values = {"run": card.run.id, "kept_by": card.owner, "as_message": message}
+        return _POSTED.run(self._connection, values) == 1
 
-    def shown(self, card: Card, version: int) -> None:
+    def shown(self, card: Card, version: int) -> bool:
         values = {
             "run": card.run.id,
+            "kept_by": card.owner,
+            "before": card.shown,
             "version": version,
-            "message": card.message,
-            "news": card.news,
-            "mentioned": card.mentioned,
+            "as_message": card.message,
+            "as_news": card.news,
+            "as_mentioned": card.mentioned,
         }
+        if _AS_SHOWN.run(self._connection, values) == 0:
+            return False
         _SHOWN.run(self._connection, values)
-        _AS_SHOWN.run(self._connection, values)
+        return True
 
     def refresh(self, run_id: str) -> None:
         self.flush()

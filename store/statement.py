@@ -101,9 +101,12 @@ class Statement:
 
     def run_for_each(self, connection: Connection, values: Sequence[Values]) -> None:
         """Carry it out once with each of these."""
-        if len(values) == 1:
-            # What the driver does for many costs twice as much for one.
-            self.run(connection, values[0])
+        if len(values) == 1 or connection.dialect.name != "sqlite":
+            # What the driver does for many costs twice as much for one. And after what psycopg
+            # does for many, PostgreSQL ends no transaction that is idle: whoever is frozen then
+            # would keep its locks for good.
+            for each in values:
+                self.run(connection, each)
             return
         compiled = self._for(connection)
         cursor = connection.connection.cursor()

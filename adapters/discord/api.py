@@ -18,6 +18,7 @@ from discord.http import HTTPClient, Route
 from discord.webhook.async_ import async_context
 
 from adapters.discord import routes
+from adapters.network import guarded
 from bot.board import PostGoneError, PostLaterError, PostRefusedError, PostUncertainError
 from bot.meter import METER
 
@@ -50,12 +51,13 @@ class Attachment:
     text: str
 
 
-def interactions_session() -> aiohttp.ClientSession:
+def interactions_session(check: Callable[[], None]) -> aiohttp.ClientSession:
     """What answers to interactions share; they need no login, and know no common limit."""
     return aiohttp.ClientSession(
         timeout=_TIMEOUT,
         connector=aiohttp.TCPConnector(limit=0),
         trust_env=True,
+        request_class=guarded(check),
         trace_configs=[counting()],
     )
 

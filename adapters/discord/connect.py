@@ -22,7 +22,7 @@ from adapters.discord.inbound import Clerk
 from adapters.discord.interactions import Interactions
 from adapters.discord.voice import DiscordVoice
 from adapters.network import proxy_for
-from bot import log
+from bot import log, tenure
 from bot.attendant import Attendant, Counter, Inside
 from bot.keeper import CardKeeper, Desk
 from bot.speaker import Speaker
@@ -53,7 +53,7 @@ async def discord_door(setup: DiscordSetup, inside: Inside) -> AsyncIterator[Cal
     point_at(setup.api_url, setup.gateway_url)
     # What matters is logged by ourselves.
     logging.getLogger("discord").setLevel(logging.CRITICAL)
-    async with interactions_session() as session:
+    async with interactions_session(tenure.guard(inside.presence)) as session:
         api = DiscordApi(session)
         interactions = Interactions(api)
         attendant = Attendant(counter_of(inside, api, interactions))

@@ -1,6 +1,6 @@
 """Calls of Slack's Web API, with what can go wrong told apart in the product's own words."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -9,6 +9,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
+from adapters.network import guarded
 from bot.board import (
     PostGoneError,
     PostLaterError,
@@ -54,9 +55,11 @@ class OneWorkspace:
         """There is no other token."""
 
 
-def http_session() -> aiohttp.ClientSession:
+def http_session(check: Callable[[], None]) -> aiohttp.ClientSession:
     """What all calls share; the SDK leaves the time limit to a session that it is given."""
-    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS))
+    return aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS), request_class=guarded(check)
+    )
 
 
 def web_client(token: str | None, api_url: str, session: aiohttp.ClientSession) -> AsyncWebClient:

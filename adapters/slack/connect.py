@@ -32,7 +32,7 @@ from adapters.slack.manifest import EVENTS_PATH, REDIRECT_PATH
 from adapters.slack.people import People
 from adapters.slack.voice import SlackVoice
 from adapters.slack.workspaces import INSTALL_PATH, Installations, OAuthApp, Workspaces
-from bot import log, notices
+from bot import log, notices, tenure
 from bot.attendant import Attendant, Counter, Inside
 from bot.board import PostRefusedError
 from bot.keeper import CardKeeper, Desk
@@ -69,7 +69,7 @@ class Opened:
 @asynccontextmanager
 async def slack_door(setup: SlackSetup, inside: Inside) -> AsyncIterator[Opened]:
     """Slack is answered inside of this; at the end nothing more is taken, and all is answered."""
-    async with http_session() as session:
+    async with http_session(tenure.guard(inside.presence)) as session:
         client = web_client(setup.bot_token or None, setup.api_url, session)
         clients = _clients(setup, client, session)
         attendant = Attendant(counter_of(setup, inside, SlackApi(clients, session)))

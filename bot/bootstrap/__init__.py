@@ -75,7 +75,8 @@ class Installation:
         """What a platform's door needs of this process."""
         presence: Presence = self.presence
         if self.shared:
-            presence = SharedPresence(self.place, self.presence, service.store)
+            heart = service.worker.heart
+            presence = SharedPresence(self.place, self.presence, service.store, heart)
         return Inside(
             store=service.store,
             dispatcher=service.dispatcher,
@@ -126,6 +127,7 @@ class Installation:
             concurrency=runner.concurrency if concurrency is None else concurrency,
             heartbeat_seconds=runner.heartbeat_seconds,
             lease_seconds=runner.lease_seconds,
+            presence_seconds=self.database.terms.presence_seconds,
             describe=self.described,
             shared=self.shared,
             auto_resume=runner.auto_resume,

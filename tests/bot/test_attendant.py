@@ -24,7 +24,9 @@ async def test_what_keeps_the_cards_is_cancelled_once_and_comes_to_its_end() -> 
     counter: Any = SimpleNamespace(
         platform="slack",
         keeper=SimpleNamespace(keep=keep),
-        inside=SimpleNamespace(dispatcher=SimpleNamespace(take_over=nothing), presence=None),
+        inside=SimpleNamespace(
+            dispatcher=SimpleNamespace(take_over=nothing), presence=SimpleNamespace(stretch=0)
+        ),
     )
     attending = asyncio.create_task(Attendant(counter).attend())
     await begun.wait()

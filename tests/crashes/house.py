@@ -9,7 +9,8 @@ from tests.crashes.team import Notes, Team
 from tests.engine.house import asked
 
 _TELLS = "echo $BATON_RUN_ID $BATON_EPOCH $BATON_STEP.$BATON_ATTEMPT"
-ENDS = "ends"
+_AGAIN = "for n in $(seq {times}); do sleep {seconds}; {tells} $n >> {file}; done"
+_AGAIN_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class House:
     ) -> Path:
         """The configuration of a host, with so many steps of the workflow `told`.
 
-        Each step tells when it begins. The last one takes so many seconds, and then tells again.
+        Each step tells when it begins. The last one takes so many seconds, and tells all the while.
         """
         settings: dict[str, object] = {
             "host": host,
@@ -39,7 +40,12 @@ class House:
         lines += [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
         lines += ["[workflows.told]", f"repository = {json.dumps(str(self.repository))}"]
         commands = [f"{_TELLS} >> {self.notes.file}"] * steps
-        commands[-1] += f"; sleep {seconds}; {_TELLS} {ENDS} >> {self.notes.file}"
+        commands[-1] += "; " + _AGAIN.format(
+            times=round(seconds / _AGAIN_SECONDS),
+            seconds=_AGAIN_SECONDS,
+            tells=_TELLS,
+            file=self.notes.file,
+        )
         for step, command in enumerate(commands):
             lines += ["[[workflows.told.steps]]", f'name = "{step}"']
             lines += [f"run = {json.dumps(command)}"]

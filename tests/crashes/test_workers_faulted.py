@@ -161,7 +161,7 @@ async def test_runs_in_worktrees_are_done_once(house: House, runs: int, count: i
     happen(house, new_worker, count, 0.5)
     check_database(house, runs)
     for steps in told(house.notes).values():
-        # No step of an older claim begins, or comes to its end, once a newer claim has begun one.
+        # Nothing is heard of the step of an older claim once a newer claim has begun one.
         assert sorted(steps) == steps
         assert {step for _, step in steps} == set(range(3))
 
