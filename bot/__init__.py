@@ -9,7 +9,7 @@ The map, bottom up; a module imports only from lines above it:
     watching, keys, records          what pages show; what opens them; what is kept beside the runs
     ports, workshop, board           what store and adapters must provide
     speaker, patience, feed,         answers brought to where they belong, once each; who is told
-    presence, tenure                 of every change; which processes are alive, and still ours to say
+    presence, tenure                 of every change; who is alive, and may still speak
     words                            the small words of which sentences are made
     replies, refusals, reports,      every sentence
     notices, faults, directions
