@@ -120,7 +120,10 @@ class Dispatcher:
                     return await self._change(invocation)
                 return await self._look(invocation)
         except Exception as error:  # noqa: BLE001 - every message gets its answer
-            return await self._failed(invocation, explained(error, invocation.verb))
+            outcome = explained(error, invocation.verb)
+            if isinstance(error, DatabaseUnavailableError) and not error.busy:
+                return answer_of(outcome)
+            return await self._failed(invocation, outcome)
 
     async def _change(self, invocation: Invocation) -> Answer:
         change = partial(self._conductor.change, invocation=invocation)

@@ -51,6 +51,11 @@ class Execution:
         if self._supervised is not None:
             self._supervised.stop()
 
+    @property
+    def cut_off(self) -> bool:
+        """Whether the run failed because the database had not been reached for too long."""
+        return self._stop is Stop.CUT_OFF and self.run.status is RunStatus.FAILED
+
     async def carry_out(self) -> None:
         """Work until the run settles or the claim is lost."""
         with log.span("run.execution", run=self.run.id, epoch=self.run.epoch) as span:

@@ -29,7 +29,7 @@ class Output:
 class Outputs(Protocol):
     """The ends of outputs, for those who have not the files."""
 
-    def put(self, run_id: str, output: Output) -> None:
+    def put(self, run_id: str, epoch: int, output: Output) -> None:
         """This is how the output of a run ends now."""
 
     def get(self, run_id: str) -> Output | None:

@@ -140,6 +140,7 @@ class Survey:
     stranded: Sequence[Run]
     abandoned: Sequence[Run]
     expired: Sequence[Run]
+    told: Sequence[Run]
 
 
 @dataclass(frozen=True, slots=True)

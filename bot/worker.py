@@ -179,25 +179,28 @@ class Worker:
         try:
             await safely("execution", execution.carry_out())
         finally:
-            await safely("share", self._share([execution.run.id]))
+            await safely("share", self._share([execution]))
             self._told.pop(execution.run.id, None)
             execution.ended.set()
             if self._executions.get(execution.run.id) is execution:
                 del self._executions[execution.run.id]
+        if execution.cut_off and self.post.auto_resume:
+            await safely("resume", self._store.write(partial(self._go_on, run=execution.run)))
 
     async def _share_on(self) -> None:
         while True:
             await asyncio.sleep(_SHARE_SECONDS)
-            await safely("share", self._share(list(self._executions)))
+            await safely("share", self._share(list(self._executions.values())))
 
-    async def _share(self, run_ids: Sequence[str]) -> None:
+    async def _share(self, executions: Sequence[Execution]) -> None:
         """Let other hosts have the ends of these outputs, where they have grown."""
         if not self.post.shared:
             return
-        for run_id in run_ids:
+        for execution in executions:
+            run_id, epoch = execution.run.id, execution.run.epoch
             output = self._workshop.output(run_id, self._told.get(run_id, 0))
             if output is not None:
-                await self._store.write(partial(_put, run_id=run_id, output=output))
+                await self._store.write(partial(_put, run_id=run_id, epoch=epoch, output=output))
                 self._told[run_id] = output.size
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -241,18 +244,30 @@ class Worker:
             await self.heart.beat()
         if now - before > 3 * self.post.heartbeat_seconds + _RESCAN_SECONDS:
             return
-        if any(run.worker != self.post.name for run in survey.expired):
+        if not all(self._works_on(run) for run in survey.expired):
             await self._store.write(self._tell_lost)
+        if self.post.auto_resume:
+            for run in survey.told:
+                await self._store.write(partial(self._go_on, run=run))
+
+    def _works_on(self, run: Run) -> bool:
+        """Whether its lease runs out although we live; not where we never learned of our start."""
+        execution = self._executions.get(run.id)
+        return execution is not None and execution.run.epoch == run.epoch
 
     def _tell_lost(self, tx: Transaction) -> None:
         for run in tx.work.expired():
-            if run.worker != self.post.name:
+            if not self._works_on(run):
                 self._lost(tx, run)
 
     def _lost(self, tx: Transaction, run: Run) -> None:
         lost = audited(tx, tx.work.lost(run), "lost", run)
         if lost is not None and self.post.auto_resume and run.worktree.host == self.post.host:
-            by = Change(f"worker:{self.post.name}", "worker", tx.now)
+            self._go_on(tx, run)
+
+    def _go_on(self, tx: Transaction, run: Run) -> None:
+        by = Change(f"worker:{self.post.name}", "worker", tx.now)
+        with suppress(WorktreeHeldError):
             audited(tx, tx.claims.resume(run.id, by, run.epoch, None), "resume", run)
 
     async def _prune(self) -> None:
@@ -277,8 +292,8 @@ class Worker:
         await asyncio.gather(*waits, return_exceptions=True)
 
 
-def _put(tx: Transaction, run_id: str, output: Output) -> None:
-    tx.outputs.put(run_id, output)
+def _put(tx: Transaction, run_id: str, epoch: int, output: Output) -> None:
+    tx.outputs.put(run_id, epoch, output)
 
 
 def _move(tx: Transaction, run: Run, to: Move) -> Run | None:

@@ -21,6 +21,15 @@ _ANNOUNCE = Statement(
         " AND workers.lease_expires_at > :now)"
     )
 )
+_KNOWN = Statement(
+    select(hosts.c.name).where(
+        hosts.c.name == bindparam("name"),
+        hosts.c.place == bindparam("place"),
+        hosts.c.root == bindparam("root"),
+        hosts.c.repositories == bindparam("repositories"),
+    )
+)
+"""Asked first: to write what is so already would lock the row, and a frozen worker its host."""
 _LIVING = Statement(
     select(hosts.c.name, hosts.c.place, hosts.c.root, hosts.c.repositories)
     .where(
@@ -56,6 +65,8 @@ class HostBook:
             "repositories": json.dumps(dict(host.repositories)),
             "now": self._now,
         }
+        if _KNOWN.row(self._connection, values) is not None:
+            return True
         return _ANNOUNCE.run(self._connection, values) == 1
 
     def offering(self, workflow: str) -> Sequence[Host]:

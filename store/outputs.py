@@ -10,7 +10,8 @@ _STILL_SECONDS = 5.0
 
 _PUT = Statement(
     text(
-        "INSERT INTO outputs (run_id, start, content, at) VALUES (:run, :start, :content, :now)"
+        "INSERT INTO outputs (run_id, start, content, at)"
+        " SELECT id, :start, :content, :now FROM runs WHERE id = :run AND epoch = :my_epoch"
         " ON CONFLICT (run_id) DO UPDATE SET"
         " start = excluded.start, content = excluded.content, at = excluded.at"
     )
@@ -29,8 +30,9 @@ class OutputShelf:
         self._connection = connection
         self._now = now
 
-    def put(self, run_id: str, output: Output) -> None:
-        values = {"run": run_id, "start": output.start, "content": output.content}
+    def put(self, run_id: str, epoch: int, output: Output) -> None:
+        values = {"run": run_id, "my_epoch": epoch}
+        values |= {"start": output.start, "content": output.content}
         _PUT.run(self._connection, values | {"now": self._now})
 
     def get(self, run_id: str) -> Output | None:

@@ -38,6 +38,7 @@ _AGAIN_SECONDS = (0.05, 0.2, 0.5, 1.0, 1.5)
 _FATE_SECONDS = 15.0
 _FATE_AGAIN_SECONDS = 0.2
 _REPEATS = 5
+_PATIENCE_SECONDS = 3.0
 _REPEAT_SECONDS = 0.03
 _CONNECT: dict[str, Any] = {
     "connect_timeout": 5,
@@ -49,13 +50,17 @@ _CONNECT: dict[str, Any] = {
     "tcp_user_timeout": 10_000,
 }
 _CLOCK = "extract(epoch FROM clock_timestamp())::float8"
+# It changes with every recovery from a crash (and where another server took over), never else
+# but by hand. After one, the numbers of transactions that were not yet on the disk are given anew.
+_CRASHES = "coalesce(pg_stat_get_bgwriter_stat_reset_time()::text, '')"
 _TO_WRITE = (
     "BEGIN; SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '15s';"
     # Whoever is frozen in the middle of a transaction must not keep everybody else waiting.
     " SET LOCAL idle_in_transaction_session_timeout = '10s';"
-    f" SELECT {_CLOCK}, pg_current_xact_id()::text"
+    f" SELECT {_CLOCK}, pg_current_xact_id()::text, {_CRASHES}"
 )
-_TO_READ = f"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SELECT {_CLOCK}, ''"
+_FATE = f"SELECT pg_xact_status(%s::xid8) || ' ' || {_CRASHES}"
+_TO_READ = f"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SELECT {_CLOCK}, '', ''"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,7 @@ class _Open:
     connection: Connection
     now: float
     number: str
+    crashes: str
 
 
 def _cursor(connection: Connection) -> psycopg.Cursor[Any]:
@@ -143,11 +149,11 @@ class PostgresDatabase:
     def _try_to_begin(self, words: str) -> _Open:
         connection = self._engine.connect()
         try:
-            now, number = self._last_row(connection, words)
+            now, number, crashes = self._last_row(connection, words)
         except BaseException as error:
             self._give_back(connection, error)
             raise
-        return _Open(connection, self._clock() if self._clock else now, number)
+        return _Open(connection, self._clock() if self._clock else now, number, crashes)
 
     @staticmethod
     def _last_row(connection: Connection, words: str) -> Sequence[Any]:
@@ -189,11 +195,12 @@ class PostgresDatabase:
 
     def _carried_out(self, change: Change) -> Any:  # noqa: ANN401 - the change's result
         """Where it is sure that nothing happened, the whole is done again."""
+        until = time.monotonic() + _PATIENCE_SECONDS
         for _ in range(_REPEATS):
             try:
                 return self._once(change)
             except (DBAPIError, psycopg.Error) as error:
-                if not is_repeatable(error):
+                if not is_repeatable(error) or time.monotonic() > until:
                     raise
             # Whoever had waited for us gets their turn first.
             time.sleep(_REPEAT_SECONDS)
@@ -217,11 +224,11 @@ class PostgresDatabase:
         try:
             opened.connection.connection.commit()
         except psycopg.Error as error:
-            if not self._was_committed(opened.number):
+            if not self._was_committed(opened):
                 raise
             self._give_back(opened.connection, error)
 
-    def _was_committed(self, number: str) -> bool:
+    def _was_committed(self, opened: _Open) -> bool:
         """What became of a transaction whose commit was not answered.
 
         Raises DatabaseUnavailableError where nobody can tell.
@@ -229,7 +236,9 @@ class PostgresDatabase:
         until = time.monotonic() + _FATE_SECONDS
         while time.monotonic() < until:
             with suppress(psycopg.Error, DBAPIError):
-                fate = self._asked("SELECT pg_xact_status(%s::xid8)", number)
+                fate, _, crashes = self._asked(_FATE, opened.number).partition(" ")
+                if fate == "committed" and crashes != opened.crashes:
+                    break  # that may have been another one, to which our number was given
                 if fate in {"committed", "aborted"}:
                     return bool(fate == "committed")
             time.sleep(_FATE_AGAIN_SECONDS)

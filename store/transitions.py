@@ -123,6 +123,12 @@ def _moved(name: str, column: ColumnElement[str]) -> ColumnElement[str]:
     return func.coalesce(bindparam(name, type_=Text), column)
 
 
+# Who is frozen in the middle of a start must not keep others waiting, who then start nothing else.
+_free_to_start = runs.c.id.in_(
+    select(_others.c.id)
+    .where(_others.c.id == bindparam("run_id"))
+    .with_for_update(skip_locked=True)
+)
 _moved_host = _moved("to_host", runs.c.host)
 _moved_path = _moved("to_path", runs.c.path)
 _heard_of = {"last_activity_at": NOW}
@@ -184,7 +190,12 @@ TRANSITIONS: Mapping[Verb, Transition] = {
         },
     ),
     Verb.START: Transition(
-        and_(has_status(RunStatus.PENDING, RunStatus.RUNNING), runs.c.worker.is_(None), _my_epoch),
+        and_(
+            has_status(RunStatus.PENDING, RunStatus.RUNNING),
+            runs.c.worker.is_(None),
+            _my_epoch,
+            _free_to_start,
+        ),
         {
             "status": RunStatus.RUNNING,
             "worker": bindparam("by_worker", type_=Text),

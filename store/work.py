@@ -57,6 +57,9 @@ _STRANDED = Statement(
 _ABANDONED = Statement(select(*RUN_COLUMNS).where(text(STOPPING_SQL), _HOST, _EXPIRED))
 _SILENT = select(*RUN_COLUMNS).where(text(LEASED_SQL), _EXPIRED, runs.c.lost_at.is_(None))
 _LEASES = Statement(_SILENT)
+_TOLD = Statement(
+    select(*RUN_COLUMNS).where(text(LEASED_SQL), _EXPIRED, runs.c.lost_at.is_not(None), _HOST)
+)
 _LEASES_FREE = Statement(_SILENT.with_for_update(skip_locked=True))
 _BEAT = Statement(
     update(runs)
@@ -121,6 +124,7 @@ class RunWork:
             stranded=self._runs(_STRANDED, at_host=host, free=free) if free else [],
             abandoned=self._runs(_ABANDONED, at_host=host),
             expired=self._runs(_LEASES),
+            told=self._runs(_TOLD, at_host=host),
         )
 
     def expired(self) -> list[Run]:

@@ -37,8 +37,10 @@ WORKERS = 4
 FROZEN_SECONDS = 4.0
 LEFT_SECONDS = 4.0
 """For each fault; what is left to do then, on a slow machine."""
-LONG_STEP_SECONDS = 3
-"""Longer than a lease: it is under way when its run is claimed anew."""
+LONG_FROZEN_SECONDS = 7.0
+"""Long enough for a newer claim to be prepared and to begin its step."""
+LONG_STEP_SECONDS = 8
+"""It is still under way then, unless somebody stops it."""
 SHORT: dict[str, Any] = {"heartbeat_seconds": 0.4, "lease_seconds": 2, "auto_resume": True}
 SOAK = pytest.mark.soak
 PATIENT = pytest.mark.timeout(200)
@@ -58,6 +60,7 @@ class Faults:
     team: Team
     new_worker: Callable[[], BaseProcess]
     dice: random.Random
+    frozen_seconds: float = FROZEN_SECONDS
     frozen: set[BaseProcess] = field(default_factory=set)
 
     def happen(self, count: int, pause_seconds: float) -> None:
@@ -76,7 +79,7 @@ class Faults:
     def _freeze(self, worker: BaseProcess) -> None:
         self.frozen.add(worker)
         send(worker, signal.SIGSTOP)
-        threading.Timer(FROZEN_SECONDS, self._thaw, [worker]).start()
+        threading.Timer(self.frozen_seconds, self._thaw, [worker]).start()
 
     def _thaw(self, worker: BaseProcess) -> None:
         if worker in self.team.members:
@@ -84,14 +87,12 @@ class Faults:
         self.frozen.discard(worker)
 
 
-def happen(
-    house: House, new_worker: Callable[[], BaseProcess], count: int, pause_seconds: float
-) -> None:
+def happen(house: House, faults: Faults, count: int, pause_seconds: float) -> None:
     """Let a team of workers have its faults, under a witness, and then do what is left."""
     witness.watch_over(house.url)
     for _ in range(WORKERS):
-        new_worker()
-    Faults(house.team, new_worker, random.Random(count)).happen(count, pause_seconds)
+        faults.new_worker()
+    faults.happen(count, pause_seconds)
     done = eventually(lambda: house.asked(_UNFINISHED) == [], LEFT_SECONDS * count)
     assert done, "\n".join(map(str, house.asked(_UNFINISHED)))
 
@@ -142,7 +143,7 @@ async def test_many_runs_are_done_once(house: House, runs: int, count: int) -> N
         return house.team.take_on(members.swift_worker, config, house.notes, 0.15)
 
     await order(config, runs)
-    happen(house, new_worker, count, 0.8)
+    happen(house, Faults(house.team, new_worker, random.Random(count)), count, 0.8)
     check_database(house, runs)
     for steps in told(house.notes).values():
         assert {step for _, step in steps} == set(range(10))
@@ -152,13 +153,15 @@ async def test_many_runs_are_done_once(house: House, runs: int, count: int) -> N
     ("runs", "count"), [pytest.param(40, 30, marks=PATIENT), pytest.param(200, 120, marks=SOAK)]
 )
 async def test_runs_in_worktrees_are_done_once(house: House, runs: int, count: int) -> None:
-    config = house.config(3, LONG_STEP_SECONDS, concurrency=4, **SHORT)
+    config = house.config(3, LONG_STEP_SECONDS, concurrency=16, **SHORT)
 
     def new_worker() -> BaseProcess:
         return house.team.take_on(members.worker, config)
 
     await order(config, runs)
-    happen(house, new_worker, count, 0.5)
+    dice = random.Random(count)
+    faults = Faults(house.team, new_worker, dice, LONG_FROZEN_SECONDS)
+    happen(house, faults, count, 0.5)
     check_database(house, runs)
     for steps in told(house.notes).values():
         # Nothing is heard of the step of an older claim once a newer claim has begun one.

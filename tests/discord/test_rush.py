@@ -5,9 +5,12 @@ import statistics
 from collections import Counter
 from pathlib import Path
 
+import discord as library
 import pytest
+from discord import app_commands
 
 from bot.keeper import Desk
+from tests.discord.bots import Bot, running
 from tests.discord.double import Discord, Interaction
 from tests.discord.house import place_run
 from tests.discord.payloads import click, mention, slash
@@ -17,8 +20,10 @@ from tests.discord.stage import Said, Stage, choosing, more_channels, on_stage
 AT_ONCE = 64
 IN_FLIGHT = 200
 ROUNDS = 3
-TIMED_ROUNDS = 5
+TIMED_ROUNDS = 3
 SLOWEST_ANSWER_SECONDS = 0.3
+EMPTY_ANSWER_SECONDS = 0.05
+"""What discord.py needs for the same with an empty handler, where the deadline above holds."""
 PEOPLE = ("1", "2", "4", "5")
 NAMES = {"1": "ana", "2": "ben", "4": "user4", "5": "user5"}
 ACCESS = {"operators": [f"discord:{user}" for user in PEOPLE]}
@@ -153,20 +158,47 @@ async def resumed_at_once(stage: Stage) -> list[Interaction]:
     return asked
 
 
+async def nothing(interaction: library.Interaction, run: str) -> None:  # noqa: ARG001 - as Baton's
+    await interaction.response.send_message("Resuming.")
+
+
+async def answered_by_an_empty_handler(discord: Discord) -> list[Interaction]:
+    """The same 200 commands, to a bot of discord.py's that does nothing but answer."""
+    bot = Bot(discord)
+    bot.tree.add_command(app_commands.Command(name="resume", description="-", callback=nothing))
+    sent = [
+        slash("resume", {"run": "abcd2345"}, channel=CHANNELS[n % len(CHANNELS)])
+        for n in range(IN_FLIGHT)
+    ]
+    async with running(discord, bot):
+        for _ in range(ROUNDS):  # the first of a process is slower
+            asked = await asyncio.gather(*(discord.interact(one) for one in sent))
+            await discord.until(lambda asked=asked: all(one.answered for one in asked))
+    return asked
+
+
+def slowest_of(asked: list[Interaction]) -> float:
+    """After how many seconds 99 of 100 have their first answer."""
+    return statistics.quantiles([one.seconds for one in asked], n=100)[98]
+
+
 @pytest.mark.alone
 async def test_discord_never_waits_however_much_is_going_on(
     discord: Discord, tmp_path: Path, repository: Path
 ) -> None:
     more_channels(discord, *CHANNELS)
-    slowest, middle = [], []
-    async with on_stage(discord, tmp_path, repository, concurrency=0) as stage:
-        for _ in range(TIMED_ROUNDS):
-            seconds = [one.seconds for one in await resumed_at_once(stage)]
-            slowest.append(statistics.quantiles(seconds, n=100)[98])
-            middle.append(statistics.median(seconds))
-    p99, p50 = statistics.median(slowest) * 1000, statistics.median(middle) * 1000
-    print(f"first answer to {IN_FLIGHT} at once: p50 {p50:.0f} ms, p99 {p99:.0f} ms")  # noqa: T201 - a figure
-    assert statistics.median(slowest) < SLOWEST_ANSWER_SECONDS, slowest
+    ours, empty = [], []
+    for round_ in range(TIMED_ROUNDS):
+        empty.append(slowest_of(await answered_by_an_empty_handler(discord)))
+        async with on_stage(discord, tmp_path / f"{round_}", repository, concurrency=0) as stage:
+            for _ in range(ROUNDS - 1):
+                await resumed_at_once(stage)
+            ours.append(slowest_of(await resumed_at_once(stage)))
+    p99, floor = statistics.median(ours), statistics.median(empty)
+    print(f"p99 of {IN_FLIGHT} at once: {p99:.3f} s, an empty handler {floor:.3f} s")  # noqa: T201 - a figure
+    # Both are this machine's work alone, and it is not equally fast at all times.
+    slower = max(1.0, floor / EMPTY_ANSWER_SECONDS)
+    assert p99 < SLOWEST_ANSWER_SECONDS * slower, (ours, empty)
 
 
 async def test_a_connection_that_is_cut_in_the_middle_loses_nothing(
