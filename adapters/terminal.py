@@ -50,7 +50,7 @@ class Terminal:
     async def due(self) -> list[Run]:
         """The runs whose cards are behind; they count as shown from now on."""
         channel = self.conversation.channel
-        cards = await self.store.read(lambda tx: list(tx.cards.due(channel, channel)))
+        cards = await self.store.read(lambda tx: list(tx.cards.due(channel, channel, "")))
         for card in cards:
             await self.store.write(partial(_shown, card=card))
         return [card.run for card in cards]

@@ -128,6 +128,12 @@ class Dispatcher:
     async def _change(self, invocation: Invocation) -> Answer:
         change = partial(self._conductor.change, invocation=invocation)
         with METER.transaction.taken():
+            try:
+                return await self._store.write(change)
+            except DatabaseUnavailableError as error:
+                if error.certain or invocation.message.delivery is None:
+                    raise
+            # Known by its delivery, it is done now, or answered as it was done.
             return await self._store.write(change)
 
     async def _look(self, invocation: Invocation) -> Answer:

@@ -116,7 +116,7 @@ class CardKeeper:
 
     def _due(self, tx: Transaction) -> list[Card]:
         first = f"{self._desk.platform}:"
-        return list(tx.cards.due(first, first + _AFTER_ALL))
+        return list(tx.cards.due(first, first + _AFTER_ALL, self._desk.owner))
 
     async def _keepable(self, owners: Collection[str | None]) -> Collection[str | None]:
         """Those of these owners whose cards this process may keep."""

@@ -118,8 +118,12 @@ class Cards(Protocol):
     def message_of(self, run_id: str) -> str | None:
         """The platform's id of a run's card; None where none was posted."""
 
-    def due(self, first: str, last: str) -> Sequence[Card]:
-        """The cards behind their runs, channels from `first` to `last`, oldest change first."""
+    def due(self, first: str, last: str, owner: str) -> Sequence[Card]:
+        """The cards behind their runs, channels from `first` to `last`, the oldest changes first.
+
+        Before them those of `owner` and of nobody: not all come at once, and the cards of others
+        must not stand before them.
+        """
 
     def take(self, run_id: str, owner: str | None, new_owner: str) -> bool:
         """Keep a card in the place of an owner that is gone; False where another was faster."""

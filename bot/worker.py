@@ -119,11 +119,12 @@ class Worker:
     async def _look_round(self) -> None:
         if self.heart.barred:
             return
-        known = dict(self._executions)
+        known, begun = dict(self._executions), set(self._begun)
         free = max(0, self.post.concurrency - len(known))
         survey = await self._store.read(
             lambda tx: tx.work.survey(self.post.name, self.post.host, free)
         )
+        self._begun -= begun - {(held.run_id, held.epoch) for held in survey.mine}
         self._stop_lost(known, survey.mine)
         await self._begin_unanswered(survey.mine)
         for run in survey.startable:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -99,7 +99,6 @@ class PostgresDatabase:
         self._broken_at = 0.0
         self._engine = self._engine_for(url)
         event.listen(self._engine, "connect", self._note_age)
-        event.listen(self._engine, "checkout", self._refuse_stale)
         self._snapshots = Snapshots(self._snapshot)
 
     @staticmethod
@@ -119,6 +118,7 @@ class PostgresDatabase:
             creator=connect,
             pool_size=WRITERS + READERS + 1,
             max_overflow=0,
+            pool_timeout=_PATIENCE_SECONDS,
             use_native_hstore=False,
         )
 
@@ -147,7 +147,7 @@ class PostgresDatabase:
         return self._try_to_begin(words)
 
     def _try_to_begin(self, words: str) -> _Open:
-        connection = self._engine.connect()
+        connection = self._taken()
         try:
             now, number, crashes = self._last_row(connection, words)
         except BaseException as error:
@@ -164,9 +164,18 @@ class PostgresDatabase:
             row = cursor.fetchone()
         return row or ()
 
+    def _taken(self) -> Connection:
+        """From the pool; what was there when another one broke is thrown away untried."""
+        while True:
+            connection = self._engine.connect()
+            if connection.info["made_at"] > self._broken_at:
+                return connection
+            connection.invalidate()
+            connection.close()
+
     def _give_back(self, connection: Connection, error: BaseException) -> None:
         """To the pool; where it is broken, so are those that have been there as long."""
-        if breaks_connection(error):
+        if breaks_connection(error) and not connection.closed:
             self._broken_at = time.monotonic()
             connection.invalidate()
         connection.close()
@@ -174,11 +183,6 @@ class PostgresDatabase:
     @staticmethod
     def _note_age(_driver: object, record: ConnectionPoolEntry) -> None:
         record.info["made_at"] = time.monotonic()
-
-    def _refuse_stale(self, _driver: object, record: ConnectionPoolEntry, _proxy: object) -> None:
-        """What was there when another one broke is made anew, before anything is tried on it."""
-        if record.info["made_at"] <= self._broken_at:
-            raise DisconnectionError
 
     # --- writing and reading ---------------------------------------------------------------
 
@@ -224,9 +228,10 @@ class PostgresDatabase:
         try:
             opened.connection.connection.commit()
         except psycopg.Error as error:
+            # Given back first: whoever asks needs one, and all others may be asking, too.
+            self._give_back(opened.connection, error)
             if not self._was_committed(opened):
                 raise
-            self._give_back(opened.connection, error)
 
     def _was_committed(self, opened: _Open) -> bool:
         """What became of a transaction whose commit was not answered.
@@ -235,7 +240,7 @@ class PostgresDatabase:
         """
         until = time.monotonic() + _FATE_SECONDS
         while time.monotonic() < until:
-            with suppress(psycopg.Error, DBAPIError):
+            with suppress(psycopg.Error, SQLAlchemyError):
                 fate, _, crashes = self._asked(_FATE, opened.number).partition(" ")
                 if fate == "committed" and crashes != opened.crashes:
                     break  # that may have been another one, to which our number was given
@@ -246,7 +251,7 @@ class PostgresDatabase:
 
     def _asked(self, question: str, *values: str) -> Any:  # noqa: ANN401 - whatever it answers
         """The answer to a question outside of any transaction."""
-        connection = self._engine.connect()
+        connection = self._taken()
         try:
             with _cursor(connection) as cursor:
                 cursor.execute(question, values)

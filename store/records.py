@@ -121,7 +121,7 @@ _DUE_CARDS = Statement(
         runs.c.channel >= bindparam("first"),
         runs.c.channel <= bindparam("last"),
     )
-    .order_by(runs.c.changed_at)
+    .order_by(text("coalesce(owner, :kept_by) <> :kept_by"), runs.c.changed_at)
     .limit(_MOST_DUE)
 )
 _MESSAGE_OF = Statement(select(cards.c.message).where(cards.c.run_id == bindparam("run")))
@@ -187,9 +187,9 @@ class CardRack:
         row = _MESSAGE_OF.row(self._connection, {"run": run_id})
         return row[0] if row else None
 
-    def due(self, first: str, last: str) -> Sequence[Card]:
+    def due(self, first: str, last: str, owner: str) -> Sequence[Card]:
         self.flush()
-        values = {"first": first, "last": last, **self._clock}
+        values = {"first": first, "last": last, "kept_by": owner, **self._clock}
         return [_card_of(row) for row in _DUE_CARDS.rows(self._connection, values)]
 
     def take(self, run_id: str, owner: str | None, new_owner: str) -> bool:

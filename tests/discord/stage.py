@@ -165,7 +165,7 @@ class Stage:
         """Wait until no card is behind its run."""
 
         async def holds() -> bool:
-            return not await self.read(lambda tx: list(tx.cards.due("discord:", "discord;")))
+            return not await self.read(lambda tx: list(tx.cards.due("discord:", "discord;", "")))
 
         await self._until(holds)
 

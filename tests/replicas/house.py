@@ -207,7 +207,7 @@ class Replica:
 
 def due_cards(tx: Transaction) -> list[str]:
     """The runs whose cards are behind, wherever they are."""
-    return [card.run.id for card in tx.cards.due("", "\U0010ffff")]
+    return [card.run.id for card in tx.cards.due("", "\U0010ffff", "")]
 
 
 @asynccontextmanager

@@ -277,7 +277,7 @@ def _note_shown(tx: Transaction, card: Card) -> None:
 
 
 def due(database: Database) -> list[Card]:
-    return list(database.read(lambda tx: list(tx.cards.due("", "\U0010ffff"))))
+    return list(database.read(lambda tx: list(tx.cards.due("", "\U0010ffff", ""))))
 
 
 # --- one is killed -----------------------------------------------------------------------------

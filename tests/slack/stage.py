@@ -152,7 +152,7 @@ class Stage:
     async def current(self) -> None:
         """Wait until no card is behind its run."""
         watch = self.service.store.watch()
-        while await self.service.store.read(lambda tx: list(tx.cards.due("slack:", "slack;"))):
+        while await self.service.store.read(lambda tx: list(tx.cards.due("slack:", "slack;", ""))):
             await watch.changed(10)
         watch.close()
 

@@ -232,7 +232,7 @@ async def told(database: Database) -> dict[str, Any]:
             "counts": tx.watching.counts(),
             "due": tx.deliveries.due(),
             "done": [tx.deliveries.get(f"cli:{key}") for key in ODD],
-            "cards": [(card.run.id, card.mentioned) for card in tx.cards.due("a", "z")],
+            "cards": [(card.run.id, card.mentioned) for card in tx.cards.due("a", "z", "")],
             "messages": [tx.cards.message_of(run.id) for run in found],
             "survey": tx.work.survey("here:1:a", HOST, 100),
             "tokens": tx.keys.tokens(),
@@ -418,7 +418,7 @@ def test_cards_are_kept_on_where_they_are(source: SqliteDatabase, target: Databa
     with source.connect() as connection, connection.begin():
         connection.execute(insert(cards), {"run_id": run_id, "channel": "slack:T1:C1"})
     moved(source, target)
-    due = target.read(lambda tx: tx.cards.due("slack:T1:C1", "slack:T1:C1"))
+    due = target.read(lambda tx: tx.cards.due("slack:T1:C1", "slack:T1:C1", ""))
     assert [type(card) for card in due] == [Card]
     assert due[0].run.id == run_id
 

@@ -52,7 +52,7 @@ def test_runs_cards_and_deliveries_of_the_first_version_live_on(tmp_path: Path) 
     assert database.version() == schema.CURRENT
     run = get(database, "oldoldol")
     assert (run.status, run.requested.name) == (RunStatus.FAILED, None)
-    due = database.read(lambda tx: list(tx.cards.due("terminal:ana", "terminal:ana")))
+    due = database.read(lambda tx: list(tx.cards.due("terminal:ana", "terminal:ana", "")))
     assert [card.run for card in due] == [run]
     assert database.read(lambda tx: tx.deliveries.get("cli:ana:1")) is not None
     assert database.read(lambda tx: list(tx.deliveries.due())) == []
