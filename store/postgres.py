@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import psycopg
@@ -40,6 +41,8 @@ _FATE_AGAIN_SECONDS = 0.2
 _REPEATS = 5
 _PATIENCE_SECONDS = 3.0
 _REPEAT_SECONDS = 0.03
+_PREPARED_AFTER = 2
+"""So often a statement is sent on a connection before the server keeps it ready."""
 _CONNECT: dict[str, Any] = {
     "connect_timeout": 5,
     "application_name": "baton",
@@ -71,6 +74,20 @@ class _Open:
     now: float
     number: str
     crashes: str
+
+
+def _is_pooled(connection: psycopg.Connection[Any]) -> bool:
+    """Whether a pooler answers in the server's place: it tells numbers of its own."""
+    (number,) = connection.execute("SELECT pg_backend_pid()").fetchone() or (0,)
+    return bool(number != connection.info.backend_pid)
+
+
+def _connected(url: str) -> psycopg.Connection[Any]:
+    connection = psycopg.connect(url, autocommit=True, prepare_threshold=None, **_CONNECT)
+    # What is prepared would stay behind on a connection that a pooler gives to somebody else.
+    if not _is_pooled(connection):
+        connection.prepare_threshold = _PREPARED_AFTER
+    return connection
 
 
 def _cursor(connection: Connection) -> psycopg.Cursor[Any]:
@@ -109,13 +126,9 @@ class PostgresDatabase:
             reason = "database.url: that is not how the address of a PostgreSQL database is written"
             raise ConfigurationError(reason) from error
 
-        def connect() -> psycopg.Connection[Any]:
-            # Prepared statements would stay behind on a pooler's connection.
-            return psycopg.connect(url, autocommit=True, prepare_threshold=None, **_CONNECT)
-
         return create_engine(
             "postgresql+psycopg://",
-            creator=connect,
+            creator=partial(_connected, url),
             pool_size=WRITERS + READERS + 1,
             max_overflow=0,
             pool_timeout=_PATIENCE_SECONDS,
@@ -137,11 +150,12 @@ class PostgresDatabase:
 
     def _begun(self, words: str) -> _Open:
         """Nothing has happened yet, so what may pass is tried again."""
+        until = time.monotonic() + _PATIENCE_SECONDS
         for pause in _AGAIN_SECONDS:
             try:
                 return self._try_to_begin(words)
             except (DBAPIError, psycopg.Error) as error:
-                if not is_passing(error):
+                if not is_passing(error) or time.monotonic() > until:
                     raise
             time.sleep(pause)
         return self._try_to_begin(words)
@@ -298,11 +312,7 @@ class PostgresDatabase:
     def is_pooled(self) -> bool:
         with translated(), self._engine.connect() as connection:
             driver: Any = connection.connection.driver_connection
-            with _cursor(connection) as cursor:
-                cursor.execute("SELECT pg_backend_pid()")
-                (number,) = cursor.fetchone() or (0,)
-            # A pooler tells numbers of its own.
-            return bool(number != driver.info.backend_pid)
+            return _is_pooled(driver)
 
     def open_engine(self) -> AsyncEngine:
         async def connect() -> psycopg.AsyncConnection[Any]:

@@ -25,6 +25,7 @@ from tests.postgres import Postgres
 from tests.store.factories import TERMS, get, put, write
 
 SOON = (0.01, 0.02)
+TOLD_SECONDS = 8.0
 
 
 @pytest.fixture
@@ -91,6 +92,19 @@ def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
             bring_up_to_date(database)
         assert "secret" not in str(caught.value)
         assert not refusal(database).busy
+        database.close()
+
+
+@pytest.mark.parametrize("listens", [False, True], ids=["refuses", "is silent"])
+def test_nobody_waits_long_for_a_database_that_is_away(listens: bool) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        if listens:
+            taken.listen()
+        database = open_database(f"postgresql://b@127.0.0.1:{taken.getsockname()[1]}/b", TERMS)
+        began = time.monotonic()
+        assert not refusal(database).busy
+        assert time.monotonic() - began < TOLD_SECONDS
         database.close()
 
 
