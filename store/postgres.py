@@ -25,6 +25,7 @@ from store.postgres_errors import (
     breaks_connection,
     is_passing,
     is_repeatable,
+    is_silence,
     translated,
 )
 from store.postgres_tables import bring_to, version_on
@@ -44,7 +45,7 @@ _REPEAT_SECONDS = 0.03
 _PREPARED_AFTER = 2
 """So often a statement is sent on a connection before the server keeps it ready."""
 _CONNECT: dict[str, Any] = {
-    "connect_timeout": 5,
+    "connect_timeout": 3,
     "application_name": "baton",
     # A peer that vanished without a word is noticed within seconds.
     "keepalives_idle": 5,
@@ -149,16 +150,22 @@ class PostgresDatabase:
         opened.connection.close()
 
     def _begun(self, words: str) -> _Open:
-        """Nothing has happened yet, so what may pass is tried again."""
-        until = time.monotonic() + _PATIENCE_SECONDS
-        for pause in _AGAIN_SECONDS:
+        """Nothing has happened yet, so what may pass is tried again, for some seconds.
+
+        Raises DatabaseUnavailableError, which nobody tries again, where that was of no use.
+        """
+        pauses, silent = iter(_AGAIN_SECONDS), 0
+        while True:
             try:
                 return self._try_to_begin(words)
             except (DBAPIError, psycopg.Error) as error:
-                if not is_passing(error) or time.monotonic() > until:
-                    raise
+                silent += is_silence(error)
+                pause = next(pauses, None)
+                # No clock is asked: whoever was frozen meanwhile would give up at once.
+                if pause is None or silent > 1 or not is_passing(error):
+                    with translated():
+                        raise
             time.sleep(pause)
-        return self._try_to_begin(words)
 
     def _try_to_begin(self, words: str) -> _Open:
         connection = self._taken()
@@ -213,12 +220,11 @@ class PostgresDatabase:
 
     def _carried_out(self, change: Change) -> Any:  # noqa: ANN401 - the change's result
         """Where it is sure that nothing happened, the whole is done again."""
-        until = time.monotonic() + _PATIENCE_SECONDS
         for _ in range(_REPEATS):
             try:
                 return self._once(change)
             except (DBAPIError, psycopg.Error) as error:
-                if not is_repeatable(error) or time.monotonic() > until:
+                if not is_repeatable(error):
                     raise
             # Whoever had waited for us gets their turn first.
             time.sleep(_REPEAT_SECONDS)
