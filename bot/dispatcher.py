@@ -19,7 +19,6 @@ from bot.ports import DatabaseUnavailableError, Presence, Store, Transaction
 from bot.run import Run
 
 _CARRIED_OUT_WITHIN_SECONDS = 60.0
-_GATHERED_SECONDS = 0.05
 _NOTED_AGAIN_SECONDS = 1.0
 
 
@@ -76,6 +75,7 @@ class Dispatcher:
         self._locks = locks
         self._owner = owner
         self._taken: list[str] = []
+        self._noting = False
 
     async def receive(self, message: Message) -> bool:
         """Make a delivery durable before it is acknowledged.
@@ -184,16 +184,22 @@ class Dispatcher:
     async def answered(self, message: Message) -> None:
         """The platform took the answer, or it was shown that it never will.
 
-        Noted a moment later, together with others: only a crash meanwhile says it once more.
+        Noted at once, or with all others that come while some are being noted: only a crash
+        meanwhile says it once more.
         """
         key = message.delivery
         if key is None:
             return
         self._taken.append(key)
-        if len(self._taken) == 1:
-            await asyncio.sleep(_GATHERED_SECONDS)
-            taken, self._taken = self._taken, []
-            await self._note(taken)
+        if self._noting:
+            return
+        self._noting = True
+        try:
+            while self._taken:
+                taken, self._taken = self._taken, []
+                await self._note(taken)
+        finally:
+            self._noting = False
 
     async def _note(self, taken: Sequence[str]) -> None:
         def note(tx: Transaction) -> None:

@@ -4,15 +4,12 @@ Real worktrees cost half a second of work a run. So most runs are worked on with
 many with them as fit into a minute.
 """
 
-import asyncio
 import random
 import signal
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -21,17 +18,13 @@ from typing import Any
 import pytest
 
 from bot.bootstrap import install, serving
-from bot.ports import Transaction
-from store.database import open_database
 from tests.conftest import Person
 from tests.crashes import members, witness
 from tests.crashes.house import House
-from tests.crashes.members import swift
 from tests.crashes.swift import PREPARES
 from tests.crashes.team import Notes, Team, eventually, send
-from tests.store.factories import TERMS
 
-pytestmark = pytest.mark.soak
+pytestmark = pytest.mark.alone
 
 WORKERS = 4
 FROZEN_SECONDS = 4.0
@@ -150,7 +143,7 @@ async def test_many_runs_are_done_once(house: House, runs: int, count: int) -> N
 
 
 @rounds(
-    ("runs", "count"), [pytest.param(40, 30, marks=PATIENT), pytest.param(200, 120, marks=SOAK)]
+    ("runs", "count"), [pytest.param(20, 12, marks=PATIENT), pytest.param(200, 120, marks=SOAK)]
 )
 async def test_runs_in_worktrees_are_done_once(house: House, runs: int, count: int) -> None:
     config = house.config(3, LONG_STEP_SECONDS, concurrency=16, **SHORT)
@@ -184,49 +177,3 @@ async def test_a_run_goes_on_whoever_told_that_its_worker_was_lost(house: House)
     assert eventually(lambda: house.asked(lost) == [(1,)])
     house.team.take_on(members.swift_worker, here, house.notes, 0.5)
     assert eventually(lambda: house.asked(_UNFINISHED) == [], 15), house.asked(_UNFINISHED)
-
-
-@contextmanager
-def frozen(house: House, change: Callable[[Transaction], object]) -> Iterator[None]:
-    """Somebody is frozen in the middle of this change, and thaws in the end."""
-    held, thawed = threading.Event(), threading.Event()
-
-    def freeze(tx: Transaction) -> None:
-        change(tx)
-        held.set()
-        assert thawed.wait(30)
-
-    with closing(open_database(house.url, TERMS)) as database, ThreadPoolExecutor(1) as threads:
-        writing = threads.submit(database.write, [freeze])
-        try:
-            assert held.wait(10)
-            yield
-        finally:
-            thawed.set()
-            writing.result(30)
-
-
-async def test_hearts_beat_while_one_is_frozen_in_the_middle_of_a_beat(house: House) -> None:
-    installation = swift(house.config(concurrency=4, **SHORT), house.notes, FROZEN_SECONDS + 1)
-    async with serving(installation) as baton:
-        ana = Person(baton)
-        ids = [await ana.starts("/run told") for _ in range(4)]
-        for run_id in ids:
-            await ana.sees(run_id, lambda run: run.attempt == 1)
-        host = installation.described()
-        with frozen(house, lambda tx: tx.hosts.announce(host)):
-            await asyncio.sleep(FROZEN_SECONDS)
-        for run_id in ids:
-            assert (await ana.sees_status(run_id, "completed")).epoch == 1
-
-
-async def test_runs_start_while_one_is_frozen_in_the_middle_of_a_start(house: House) -> None:
-    config = house.config(concurrency=4, **SHORT)
-    await order(config, 1)
-    ((waits,),) = house.asked("SELECT id FROM runs")
-    with frozen(house, lambda tx: tx.work.start(waits, 1, "frozen:1:a")):
-        async with serving(swift(config, house.notes, 0)) as baton:
-            ana = Person(baton)
-            began = time.monotonic()
-            await ana.sees_status(await ana.starts("/run told"), "completed")
-            assert time.monotonic() - began < 2

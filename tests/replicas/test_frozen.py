@@ -53,7 +53,7 @@ from tests.slack.payloads import mention as slack_mention
 from tests.slack.payloads import slash as slack_slash
 from tests.slack.records import Json
 
-pytestmark = pytest.mark.soak
+pytestmark = pytest.mark.alone
 
 WAYS = ("slash", "mention", "private")
 DONE_SECONDS = 10
