@@ -28,12 +28,16 @@ $(STAMP): pyproject.toml $(PINS)
 run: install ## Start Baton: serve at a terminal, chat with whatever is piped in
 	@if [ -t 0 ]; then exec $(BIN)/baton serve $(ARGS); else exec $(BIN)/baton chat $(ARGS); fi
 
-# ARGS may leave one of the two with nothing to run, which pytest calls 5; only both is an error.
-test: install ## Run the tests: two at a time, then one by one those that must be alone
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not soak and not alone" $(ARGS); \
-	together=$$?; [ $$together -eq 0 ] || [ $$together -eq 5 ] || exit $$together; \
-	$(BIN)/python -m pytest -m "alone and not soak" $(ARGS); \
-	alone=$$?; [ $$alone -eq 5 ] && exit $$together; exit $$alone
+# $(call pytest,WORDS): its code is 5 where ARGS leave nothing to run; only if all do is that an error.
+pytest = $(BIN)/python -m pytest $(1) $(ARGS); \
+	code=$$?; [ $$code -eq 5 ] || ran=$$code; [ $$code -eq 0 ] || [ $$code -eq 5 ] || exit $$code
+
+test: install ## Run the tests: most of them four at a time, the heavy ones two, the rest alone
+	@ran=5; \
+	$(call pytest,-n 4 --dist worksteal -m "not soak and not heavy and not alone"); \
+	$(call pytest,-n 2 --dist worksteal -m "heavy and not soak"); \
+	$(call pytest,-m "alone and not soak"); \
+	exit $$ran
 
 check: install ## Check format, lint, types and the arrows between packages
 	$(BIN)/ruff format --check

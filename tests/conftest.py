@@ -1,7 +1,7 @@
 """A Baton installation of one's own for each test: a real file, a real repository."""
 
 import asyncio
-import shutil
+import functools
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from bot.config import Settings
 from bot.conversation import Author, Conversation, Door, Message
 from bot.outcome import Answer
 from bot.run import Run
-from store.database import open_database
+from store.database import open_database, sqlite_file
 from store.schema import bring_up_to_date
 from tests.postgres import Postgres, server
 from tests.store.factories import TERMS
@@ -73,12 +73,31 @@ WORKFLOWS: dict[str, list[dict[str, Any]]] = {
 }
 
 
+@functools.cache
+def _up_to_date() -> bytes:
+    """The file of a database without any run: to make its tables takes a tenth of a second."""
+    with TemporaryDirectory() as directory:
+        file = Path(directory) / "baton.db"
+        database = open_database(f"sqlite:///{file}", TERMS)
+        bring_up_to_date(database)
+        database.close()
+        return file.read_bytes()
+
+
+def lay_down(file: Path) -> Path:
+    """Have an up-to-date database there, unless there is any."""
+    if not file.exists():
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file.write_bytes(_up_to_date())
+    return file
+
+
 def settings_for(tmp_path: Path, repository: Path, **sections: dict[str, Any]) -> Settings:
-    """Settings with every workflow above."""
+    """Settings with every workflow above, and an up-to-date database."""
     workflows = {
         name: {"repository": str(repository), "steps": steps} for name, steps in WORKFLOWS.items()
     }
-    return Settings.model_validate(
+    settings = Settings.model_validate(
         {
             "database": {"url": f"sqlite:///{tmp_path / 'state' / 'baton.db'}"},
             "runner": {**FAST, "directory": str(tmp_path / "state")},
@@ -86,6 +105,9 @@ def settings_for(tmp_path: Path, repository: Path, **sections: dict[str, Any]) -
             **sections,
         }
     )
+    if settings.database.url.startswith("sqlite"):
+        lay_down(sqlite_file(settings.database.url))
+    return settings
 
 
 @pytest.fixture(scope="session")
@@ -107,21 +129,14 @@ def postgres_url(postgres: Postgres) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An up-to-date database without any run, to be copied."""
-    file = tmp_path_factory.mktemp("empty") / "baton.db"
-    database = open_database(f"sqlite:///{file}", TERMS)
-    bring_up_to_date(database)
-    database.close()
-    return file
+    return lay_down(tmp_path_factory.mktemp("empty") / "baton.db")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest) -> Iterator[str]:
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The address of an up-to-date database, of each kind in turn."""
     if request.param == "sqlite":
-        copied = shutil.copy(
-            request.getfixturevalue("empty_file"), request.getfixturevalue("tmp_path") / "baton.db"
-        )
-        yield f"sqlite:///{copied}"
+        yield f"sqlite:///{lay_down(tmp_path / 'baton.db')}"
         return
     postgres: Postgres = request.getfixturevalue("postgres")
     url = postgres.up_to_date()

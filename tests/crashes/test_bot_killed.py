@@ -15,7 +15,7 @@ from tests.crashes.house import House
 from tests.crashes.swift import PREPARES
 from tests.crashes.team import Notes, eventually
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.heavy
 
 BOTS = 2
 LONGEST_LIFE_SECONDS = 0.06

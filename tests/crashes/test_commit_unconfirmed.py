@@ -23,7 +23,7 @@ from tests.crashes.members import swift
 from tests.crashes.swift import PREPARES
 from tests.engine.house import asked
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.heavy
 
 STEPS = 3
 SHORT: dict[str, Any] = {"heartbeat_seconds": 0.3, "lease_seconds": 1.5, "auto_resume": True}

@@ -30,7 +30,7 @@ from tests.postgres import Postgres
 from tests.races.crew import forkserver
 from tests.store.factories import TERMS, get, put, row_of
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.heavy
 
 SERVICE_BACK_SECONDS = 10.0
 FAILED = 4000

@@ -24,7 +24,7 @@ from tests.crashes.house import House
 from tests.crashes.swift import PREPARES
 from tests.crashes.team import Notes, Team, eventually, send
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.heavy
 
 WORKERS = 4
 FROZEN_SECONDS = 4.0
@@ -136,14 +136,15 @@ async def test_many_runs_are_done_once(house: House, runs: int, count: int) -> N
         return house.team.take_on(members.swift_worker, config, house.notes, 0.15)
 
     await order(config, runs)
-    happen(house, Faults(house.team, new_worker, random.Random(count)), count, 0.8)
+    happen(house, Faults(house.team, new_worker, random.Random(count)), count, 0.6)
     check_database(house, runs)
     for steps in told(house.notes).values():
         assert {step for _, step in steps} == set(range(10))
 
 
 @rounds(
-    ("runs", "count"), [pytest.param(20, 12, marks=PATIENT), pytest.param(200, 120, marks=SOAK)]
+    ("runs", "count"),
+    [pytest.param(40, 30, marks=[PATIENT, SOAK]), pytest.param(200, 120, marks=SOAK)],
 )
 async def test_runs_in_worktrees_are_done_once(house: House, runs: int, count: int) -> None:
     config = house.config(3, LONG_STEP_SECONDS, concurrency=16, **SHORT)

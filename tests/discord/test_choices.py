@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import insert
 
 from store.tables import runs
@@ -163,6 +164,7 @@ def put_many(talk: Talk, count: int, channel: str) -> None:
         connection.execute(insert(runs), rows)
 
 
+@pytest.mark.alone
 async def test_choices_come_at_once_beside_ten_thousand_runs(
     discord: Discord, tmp_path: Path, repository: Path
 ) -> None:

@@ -156,7 +156,7 @@ def test_first_boots_of_four_replicas_succeed(crew: Crew, postgres: Postgres, co
         postgres.drop(url)
 
 
-@pytest.mark.alone
+@pytest.mark.heavy
 def test_a_crew_starts_together(crew: Crew) -> None:
     """Otherwise nothing above is a race."""
     moments = crew.together(_moment, [()] * 8)

@@ -18,7 +18,7 @@ from tests.races import callers
 from tests.races.crew import Crew
 from tests.store.factories import TERMS, get, message, put
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.heavy
 
 PROCESSES, CLIENTS, CONTENDERS = 4, 16, 4
 CROWD = PROCESSES * CLIENTS

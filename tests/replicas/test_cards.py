@@ -51,7 +51,7 @@ from tests.replicas.seen import (
 from tests.slack.payloads import slash as slack_slash
 from tests.store.factories import write
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.heavy
 
 HEALED_SECONDS = PRESENCE_SECONDS + 2
 WORKFLOWS = ("quick", "flaky", "gated", "failing")

@@ -15,7 +15,7 @@ from tests.replicas.house import Replica, Town, discord_room, log_of, place_runs
 from tests.replicas.seen import discord_answers as said_of
 from tests.replicas.seen import discord_cards as cards
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.heavy
 
 ROUNDS = 50
 AT_ONCE = 10

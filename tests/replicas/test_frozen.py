@@ -53,7 +53,8 @@ from tests.slack.payloads import mention as slack_mention
 from tests.slack.payloads import slash as slack_slash
 from tests.slack.records import Json
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.heavy
+SOAK = pytest.mark.soak
 
 WAYS = ("slash", "mention", "private")
 DONE_SECONDS = 10
@@ -153,7 +154,9 @@ def comes_later(replica: Replica) -> None:
     dispatcher.receive = later
 
 
-@pytest.mark.parametrize("point", [RECEIVED, CARRIED_OUT, SAID])
+@pytest.mark.parametrize(
+    "point", [pytest.param(RECEIVED, marks=SOAK), pytest.param(CARRIED_OUT, marks=SOAK), SAID]
+)
 async def test_what_the_other_one_took_over_is_not_done_or_said_again(
     hurried: Town, point: str
 ) -> None:
@@ -260,7 +263,7 @@ async def test_an_edit_that_comes_late_is_made_good(hurried: Town) -> None:
         await cards_are_true(hurried, other, ids)
 
 
-@pytest.mark.parametrize("point", [POSTING, ANNOUNCING])
+@pytest.mark.parametrize("point", [pytest.param(POSTING, marks=SOAK), ANNOUNCING])
 async def test_what_the_other_one_posted_is_not_posted_again(hurried: Town, point: str) -> None:
     """The frozen one had noted that it was about to."""
     async with with_one_frozen(hurried, point, 2) as (frozen, other):
@@ -289,7 +292,7 @@ async def test_what_the_other_one_posted_is_not_posted_again(hurried: Town, poin
 
 # --- at any moment -----------------------------------------------------------------------------
 
-ROUNDS = [0, *(pytest.param(one, marks=pytest.mark.soak) for one in range(1, 20))]
+ROUNDS = [0, *(pytest.param(one, marks=SOAK) for one in range(1, 20))]
 MANY = 12
 
 

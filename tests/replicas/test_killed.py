@@ -32,7 +32,7 @@ from tests.slack.payloads import mention as slack_mention
 from tests.slack.payloads import slash as slack_slash
 from tests.slack.records import Json
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.heavy
 
 IN_FLIGHT = 25
 """So many in each platform."""

@@ -12,7 +12,7 @@ from tests.slack.double import Slack
 from tests.slack.payloads import buttons_of, click, mention, slash
 from tests.slack.records import Json
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.heavy
 
 ROUNDS = 50
 AT_ONCE = 25

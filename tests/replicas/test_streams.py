@@ -21,7 +21,7 @@ from tests.store.factories import conductor, message, write
 from tests.web.asking import Asking, open_session
 from tests.web.house import address_in
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.heavy
 
 HEARD_SECONDS = 2.0
 CHANGES = 100
