@@ -186,7 +186,7 @@ ARRIVALS: list[Callable[[Hosts, str], Arrival]] = [_anew, _behind, _dirty, _dive
 @pytest.mark.parametrize("arrive", ARRIVALS)
 @pytest.mark.parametrize("kill", [_kill_all, _kill_git])
 @pytest.mark.parametrize(
-    "rounds", [pytest.param(2, id="short"), pytest.param(30, id="long", marks=pytest.mark.soak)]
+    "rounds", [pytest.param(1, id="short"), pytest.param(30, id="long", marks=pytest.mark.soak)]
 )
 def test_killed_while_a_run_comes_from_another_host(
     hosts: Hosts, rounds: int, kill: Callable[..., None], arrive: Callable[[Hosts, str], Arrival]
@@ -212,7 +212,7 @@ exec {git} "$@"
 
 @pytest.mark.parametrize("arrive", ARRIVALS)
 @pytest.mark.parametrize(
-    "stride", [pytest.param(9, id="short"), pytest.param(1, id="long", marks=pytest.mark.soak)]
+    "stride", [pytest.param(16, id="short"), pytest.param(1, id="long", marks=pytest.mark.soak)]
 )
 def test_killed_between_any_two_git_commands_while_a_run_comes(
     hosts: Hosts,

@@ -133,10 +133,10 @@ async def test_many_runs_are_done_once(house: House, runs: int, count: int) -> N
     config = house.config(10, concurrency=4, **SHORT)
 
     def new_worker() -> BaseProcess:
-        return house.team.take_on(members.swift_worker, config, house.notes, 0.15)
+        return house.team.take_on(members.swift_worker, config, house.notes, 0.1)
 
     await order(config, runs)
-    happen(house, Faults(house.team, new_worker, random.Random(count)), count, 0.6)
+    happen(house, Faults(house.team, new_worker, random.Random(count)), count, 0.5)
     check_database(house, runs)
     for steps in told(house.notes).values():
         assert {step for _, step in steps} == set(range(10))

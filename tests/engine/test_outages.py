@@ -47,7 +47,10 @@ async def test_thrown_out_while_working(
         await until(lambda: statuses(queues) == ["doing"])
 
 
-@pytest.mark.parametrize("listens", [True, False], ids=["listens", "polls"])
+@pytest.mark.parametrize(
+    "listens",
+    [pytest.param(True, id="listens"), pytest.param(False, id="polls", marks=pytest.mark.soak)],
+)
 async def test_work_goes_on_through_an_outage(
     engine: Engine, queues: str, crew: Crew, events: list[str], listens: bool
 ) -> None:
