@@ -32,9 +32,9 @@ run: install ## Start Baton: serve at a terminal, chat with whatever is piped in
 pytest = $(BIN)/python -m pytest $(1) $(ARGS); \
 	code=$$?; [ $$code -eq 5 ] || ran=$$code; [ $$code -eq 0 ] || [ $$code -eq 5 ] || exit $$code
 
-test: install ## Run the tests: most of them four at a time, the heavy ones two, the rest alone
+test: install ## Run the tests: most of them five at a time, the heavy ones two, the rest alone
 	@ran=5; \
-	$(call pytest,-n 4 --dist worksteal -m "not soak and not heavy and not alone"); \
+	$(call pytest,-n 5 --dist worksteal -m "not soak and not heavy and not alone"); \
 	$(call pytest,-n 2 --dist worksteal -m "heavy and not soak"); \
 	$(call pytest,-m "alone and not soak"); \
 	exit $$ran
