@@ -104,6 +104,12 @@ def record(
     return answer
 
 
+def give_up(tx: Transaction, invocation: Invocation, outcome: Outcome) -> Answer:
+    """Answer for good, and without effect, what nobody has carried out."""
+    repeated = _answered_before(tx, invocation)
+    return repeated or record(tx, invocation, outcome, final=True)
+
+
 def _card_of(tx: Transaction, outcome: Outcome) -> str | None:
     """Where everybody will see the answer; looked up here, since another look costs more."""
     run = outcome.run

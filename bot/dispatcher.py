@@ -1,7 +1,8 @@
 """One message in, one answer out: parse, the conversation's lock, one transaction, words."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
@@ -9,7 +10,7 @@ from time import perf_counter
 from bot import faults, log
 from bot.commands import COMMANDS
 from bot.commands.offering import Choice, choices, to_confirm
-from bot.conduct import Conductor, record, recorded
+from bot.conduct import Conductor, give_up, record, recorded
 from bot.conversation import Invocation, Message, message_json, message_of
 from bot.locks import ConversationBusyError, ConversationLocks
 from bot.meter import METER
@@ -76,6 +77,7 @@ class Dispatcher:
         self._owner = owner
         self._taken: list[str] = []
         self._noting = False
+        self._doubted: set[str] = set()
 
     async def receive(self, message: Message) -> bool:
         """Make a delivery durable before it is acknowledged.
@@ -87,7 +89,26 @@ class Dispatcher:
         if key is None or isinstance(parse(message, COMMANDS), NotForUs):
             return False
         stored, owner = message_json(message), self._owner
-        return await self._store.write(lambda tx: tx.deliveries.receive(key, stored, owner))
+        with self._doubting(key):
+            if await self._store.write(lambda tx: tx.deliveries.receive(key, stored, owner)):
+                return True
+        return self._no_doubt(key) and await self.keeps(message)
+
+    @contextmanager
+    def _doubting(self, key: str) -> Iterator[None]:
+        """Remember a delivery of which nobody could tell whether it is in our name now."""
+        try:
+            yield
+        except DatabaseUnavailableError as error:
+            if not error.certain:
+                self._doubted.add(key)
+            raise
+
+    def _no_doubt(self, key: str) -> bool:
+        """Whether this delivery was doubted until now; whoever asks first sees to it."""
+        doubted = key in self._doubted
+        self._doubted.discard(key)
+        return doubted
 
     async def handle(self, message: Message) -> Answer | None:
         """The one answer to a message, built from what was committed; None for plain talk."""
@@ -134,7 +155,11 @@ class Dispatcher:
                 if error.certain or invocation.message.delivery is None:
                     raise
             # Known by its delivery, it is done now, or answered as it was done.
-            return await self._store.write(change)
+            try:
+                return await self._store.write(change)
+            except DatabaseUnavailableError as error:
+                again = str(error)
+                raise DatabaseUnavailableError(again, busy=False, certain=False) from error
 
     async def _look(self, invocation: Invocation) -> Answer:
         judged = await self._store.read(partial(self._conductor.judge, invocation=invocation))
@@ -220,11 +245,14 @@ class Dispatcher:
         gone = await presence.gone({due.owner for due in left})
         for due in left:
             message = message_of(due.message)
-            if message.conversation.platform != platform or due.owner not in gone:
+            ours = due.owner == self._owner and due.key in self._doubted
+            if message.conversation.platform != platform or not (ours or due.owner in gone):
                 continue
             take = partial(_take, key=due.key, owner=due.owner, new_owner=self._owner)
             try:
-                took = await self._store.write(take)
+                with self._doubting(due.key):
+                    took = await self._store.write(take)
+                self._no_doubt(due.key)
             except DatabaseUnavailableError as error:
                 # What was taken before is ours to answer, whatever becomes of the rest.
                 log.event("reply.recover_rejected", delivery=due.key, reason=str(error))
@@ -258,6 +286,4 @@ class Dispatcher:
         )
         outcome = Outcome(word=Word.ERROR, reply=excuse)
         invocation = Invocation(verb, rest, message)
-        return await self._store.write(
-            partial(record, invocation=invocation, outcome=outcome, final=True)
-        )
+        return await self._store.write(partial(give_up, invocation=invocation, outcome=outcome))

@@ -35,7 +35,10 @@ _INTERRUPTIONS = frozenset({Stop.INTERRUPTED, Stop.CUT_OFF})
 
 
 class Execution:
-    """Works on one claimed and started run in this process, until it has `ended`."""
+    """Works on one claimed and started run in this process, until it has `ended`.
+
+    `cut_off` where the run failed because the database had not been reached for too long.
+    """
 
     def __init__(self, run: Run, store: Store, workshop: Workshop) -> None:
         self.run = run
@@ -43,18 +46,17 @@ class Execution:
         self._workshop = workshop
         self._stop: Stop | None = None
         self._supervised: Supervised | None = None
+        self._patient = True
+        self.cut_off = False
         self.ended = asyncio.Event()
 
     def stop(self, why: Stop) -> None:
         """End soon. Safe to repeat."""
+        # Whoever is cut off has all the time until the database is back; whoever leaves has not.
+        self._patient &= why is Stop.CUT_OFF
         self._stop = max(why, self._stop or why)
         if self._supervised is not None:
             self._supervised.stop()
-
-    @property
-    def cut_off(self) -> bool:
-        """Whether the run failed because the database had not been reached for too long."""
-        return self._stop is Stop.CUT_OFF and self.run.status is RunStatus.FAILED
 
     async def carry_out(self) -> None:
         """Work until the run settles or the claim is lost."""
@@ -87,8 +89,8 @@ class Execution:
             except DatabaseUnavailableError as error:
                 log.event("run.write_rejected", run=self.run.id, reason=str(error))
                 doubtful |= not error.certain
-                tries += 1
-                if self._stop and tries >= _TRIES_WHEN_LEAVING:
+                tries += not self._patient
+                if tries >= _TRIES_WHEN_LEAVING:
                     return None
                 await asyncio.sleep(_AGAIN_SECONDS)
 
@@ -110,6 +112,8 @@ class Execution:
         if not await self._survived(ending):
             return False
         prepared = self._workshop.prepared(self.run)
+        if ending.exit_code != 0 and ending.stopped and self._stop in _INTERRUPTIONS:
+            return await self._interrupted(None)
         if ending.exit_code != 0:
             reason = prepared.reason or reports.step_failed(ending.exit_code or 0)
             return await self._fail(reports.could_not_prepare(reason), None)
@@ -175,10 +179,17 @@ class Execution:
 
     async def _pushed(self) -> Pushed:
         order = self._workshop.pushing(self.run)
-        if order is None:
+        if order is None or not await self._may_push():
             return Pushed(commit=None, reason=None)
         await self._supervise(order)
         return self._workshop.pushed(self.run)
+
+    async def _may_push(self) -> bool:
+        """Whether the branch is still for this claim to push, as far as the database tells."""
+        try:
+            return await self._made_before() is not None
+        except DatabaseUnavailableError:
+            return True
 
     # --- endings ---------------------------------------------------------------------------
 
@@ -243,7 +254,9 @@ class Execution:
     async def _interrupted(self, exit_code: int | None) -> bool:
         cut_off = self._stop is Stop.CUT_OFF
         reason = reports.cut_off() if cut_off else reports.interrupted()
-        return await self._fail(reason, exit_code)
+        going = await self._fail(reason, exit_code)
+        self.cut_off = cut_off and self.run.status is RunStatus.FAILED
+        return going
 
     async def _fail(self, error: str, exit_code: int | None) -> bool:
         await self._settle("fail", lambda tx: tx.work.fail(self.run, error, exit_code), error)

@@ -1,6 +1,7 @@
 """Keeps a worker alive in the eyes of others, and stops what is not its own any more."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, replace
@@ -55,7 +56,8 @@ class Heart:
 
     `known` is set once others could have heard of this process. While it is `barred`, another
     machine goes by the name of its host. `stretch` numbers the times without a gap between two
-    beats in which others could have taken this process for gone.
+    beats in which others could have taken this process for gone. Once it is `leaving`, nobody
+    counts on it for anything new.
     """
 
     def __init__(self, post: Post, store: Store, executions: Mapping[str, Execution]) -> None:
@@ -64,11 +66,12 @@ class Heart:
         self._store = store
         self._executions = executions
         self._heard_at = time.monotonic()
-        self._beaten = _Moment.now()
+        self._beaten = _Moment(-math.inf, -math.inf)
         self._assuring = asyncio.Lock()
         self.stretch = 0
         self.known = asyncio.Event()
         self.barred = False
+        self.leaving = False
 
     async def beat_on(self) -> None:
         """Beat until cancelled."""
@@ -115,7 +118,8 @@ class Heart:
     ) -> Collection[str] | None:
         """Which of these claims are still mine; None where another machine is this host now."""
         post = self._post
-        living = LivingWorker(post.name, post.host, post.pid, post.concurrency)
+        slots = 0 if self.leaving else post.concurrency
+        living = LivingWorker(post.name, post.host, post.pid, slots)
         if tx.hosts.announce(host):
             return tx.work.beat(living, epochs)
         # It is alive and answers people all the same, under a name that nobody else has.

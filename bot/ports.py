@@ -166,11 +166,14 @@ class Work(Protocol):
     def expired(self) -> Sequence[Run]:
         """The runs whose leases have expired untold, except those that others just tell of."""
 
+    def told(self, host: str) -> Sequence[Run]:
+        """The runs of a host that were told as lost, except those that others just change."""
+
     def start(self, run_id: str, epoch: int, worker: str) -> Run | None:
         """Take a claim that no worker has started."""
 
     def beat(self, worker: LivingWorker, epochs: Mapping[str, int]) -> set[str]:
-        """Renew my leases in one statement; returns the ids of those that are still mine."""
+        """Renew my leases; returns the ids of those that are still mine."""
 
     def depart(self, worker: str) -> None:
         """This worker takes no more runs."""

@@ -19,6 +19,7 @@ from bot.workshop import Workshop
 _PRUNE_SECONDS = 3600.0
 _RESCAN_SECONDS = 1.0
 _SHARE_SECONDS = 1.0
+_HELD_UP_SECONDS = 10.0
 
 
 class Rounds:
@@ -61,7 +62,10 @@ class Worker:
         self._looking = Rounds()
         self._told: dict[str, int] = {}
         self.heart = Heart(post, store, self._executions)
+        self._interrupts = False
+        self._held_up: dict[str, float] = {}
         self._looked_at = time.time()
+        self._tells_from = 0.0
         self._pruned_at = 0.0
 
     async def work(self) -> None:
@@ -73,12 +77,11 @@ class Worker:
             asyncio.create_task(self._share_on()),
         ]
         try:
-            while not self._leaving.is_set():
+            while not self._leaving.is_set() or self._under_way:
                 self._nudged.clear()
                 async with self._looking.one():
                     await safely("survey", self._look_round())
                 await self._either(watch.changed(_RESCAN_SECONDS))
-            await asyncio.gather(*self._under_way)
         finally:
             for task in background:
                 task.cancel()
@@ -88,9 +91,15 @@ class Worker:
     def leave(self, *, wait: bool) -> None:
         """Start nothing more; what is under way is waited for, or stopped and interrupted."""
         self._leaving.set()
+        self._nudged.set()
+        self._interrupts = not wait
         if not wait:
             for execution in list(self._executions.values()):
                 execution.stop(Stop.INTERRUPTED)
+        elif not self.heart.leaving:
+            # At once, so that nobody sends anything more here.
+            self._spawn(safely("heartbeat", self.heart.beat()))
+        self.heart.leaving = True
 
     def adopt(self, run: Run) -> None:
         """Work on a run that was claimed and started in this worker's name."""
@@ -127,9 +136,11 @@ class Worker:
         self._begun -= begun - {(held.run_id, held.epoch) for held in survey.mine}
         self._stop_lost(known, survey.mine)
         await self._begin_unanswered(survey.mine)
+        if self._leaving.is_set():
+            return
         for run in survey.startable:
             await self._start(run)
-        await self._take_in(survey.stranded)
+        await self._take_in(survey.stranded, free)
         for run in survey.abandoned:
             self._clean(run)
         await self._tell_expired(survey)
@@ -152,28 +163,38 @@ class Worker:
                     self._begin(run)
 
     async def _start(self, run: Run) -> None:
+        if self._leaving.is_set():
+            return
+
         def start(tx: Transaction) -> Run | None:
             started = tx.work.start(run.id, run.epoch, self.post.name)
             return audited(tx, started, "start", run)
 
         started = await self._store.write(start)
-        if started is not None and not self._leaving.is_set():
+        if started is not None:
             self._begin(started)
 
-    async def _take_in(self, stranded: Sequence[Run]) -> None:
+    async def _take_in(self, stranded: Sequence[Run], free: int) -> None:
         """Claim for this host what waits for a silent one, if its branch is enough for that."""
+        now = time.monotonic()
+        self._held_up = {run_id: until for run_id, until in self._held_up.items() if until > now}
         repositories = self.post.describe().repositories if stranded else {}
-        for run in stranded:
-            repository = repositories.get(run.workflow)
-            if repository is not None and run.movable:
-                to = Move(self._workshop.place(repository, run.branch), repository)
-                with suppress(WorktreeHeldError):
-                    await self._store.write(partial(_move, run=run, to=to))
+        ready = [run for run in stranded if run.id not in self._held_up]
+        for run in [run for run in ready if run.workflow in repositories][:free]:
+            repository = repositories[run.workflow]
+            to = Move(self._workshop.place(repository, run.branch), repository)
+            try:
+                await self._store.write(partial(_move, run=run, to=to))
+            except WorktreeHeldError:
+                # Each try is a change that wakes everybody.
+                self._held_up[run.id] = now + _HELD_UP_SECONDS
 
     def _begin(self, run: Run) -> None:
         self._begun.add((run.id, run.epoch))
         execution = Execution(run, self._store, self._workshop)
         self._executions[run.id] = execution
+        if self._interrupts:
+            execution.stop(Stop.INTERRUPTED)
         self._spawn(self._carry_out(execution))
 
     async def _carry_out(self, execution: Execution) -> None:
@@ -185,7 +206,7 @@ class Worker:
             execution.ended.set()
             if self._executions.get(execution.run.id) is execution:
                 del self._executions[execution.run.id]
-        if execution.cut_off and self.post.auto_resume:
+        if execution.cut_off and self.post.auto_resume and not self.heart.barred:
             await safely("resume", self._store.write(partial(self._go_on, run=execution.run)))
 
     async def _share_on(self) -> None:
@@ -207,7 +228,12 @@ class Worker:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        task.add_done_callback(self._over)
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        if self._leaving.is_set():
+            self._nudged.set()
 
     # --- tidying up after others -----------------------------------------------------------
 
@@ -244,12 +270,13 @@ class Worker:
         if any(run.worker == self.post.name for run in survey.expired):
             await self.heart.beat()
         if now - before > 3 * self.post.heartbeat_seconds + _RESCAN_SECONDS:
+            self._tells_from = now + 2 * self.post.heartbeat_seconds
+        if now < self._tells_from:
             return
         if not all(self._works_on(run) for run in survey.expired):
             await self._store.write(self._tell_lost)
-        if self.post.auto_resume:
-            for run in survey.told:
-                await self._store.write(partial(self._go_on, run=run))
+        if self.post.auto_resume and not all(self._works_on(run) for run in survey.told):
+            await self._store.write(self._resume_told)
 
     def _works_on(self, run: Run) -> bool:
         """Whether its lease runs out although we live; not where we never learned of our start."""
@@ -260,6 +287,11 @@ class Worker:
         for run in tx.work.expired():
             if not self._works_on(run):
                 self._lost(tx, run)
+
+    def _resume_told(self, tx: Transaction) -> None:
+        for run in tx.work.told(self.post.host):
+            if not self._works_on(run):
+                self._go_on(tx, run)
 
     def _lost(self, tx: Transaction, run: Run) -> None:
         lost = audited(tx, tx.work.lost(run), "lost", run)
@@ -285,7 +317,9 @@ class Worker:
 
     async def _either(self, change: Coroutine[Any, Any, None]) -> None:
         """Wait for a change, or for being told to look or to leave."""
-        events = (self._leaving.wait(), self._nudged.wait())
+        events = [self._nudged.wait()]
+        if not self._leaving.is_set():
+            events.append(self._leaving.wait())
         waits = [asyncio.ensure_future(wait) for wait in (change, *events)]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for waiting in waits:

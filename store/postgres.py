@@ -6,7 +6,7 @@ on a connection from one transaction to the next.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -25,7 +25,6 @@ from store.postgres_errors import (
     breaks_connection,
     is_passing,
     is_repeatable,
-    is_silence,
     translated,
 )
 from store.postgres_tables import bring_to, version_on
@@ -42,6 +41,7 @@ _FATE_AGAIN_SECONDS = 0.2
 _REPEATS = 5
 _PATIENCE_SECONDS = 3.0
 _REPEAT_SECONDS = 0.03
+_SILENT_SECONDS = 2.5
 _PREPARED_AFTER = 2
 """So often a statement is sent on a connection before the server keeps it ready."""
 _CONNECT: dict[str, Any] = {
@@ -64,7 +64,11 @@ _TO_WRITE = (
     f" SELECT {_CLOCK}, pg_current_xact_id()::text, {_CRASHES}"
 )
 _FATE = f"SELECT pg_xact_status(%s::xid8) || ' ' || {_CRASHES}"
-_TO_READ = f"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SELECT {_CLOCK}, '', ''"
+_TO_READ = (
+    "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = '15s';"
+    " SET LOCAL idle_in_transaction_session_timeout = '10s';"
+    f" SELECT {_CLOCK}, '', ''"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,12 +160,13 @@ class PostgresDatabase:
         """
         pauses, silent = iter(_AGAIN_SECONDS), 0
         while True:
+            began = time.monotonic()
             try:
                 return self._try_to_begin(words)
             except (DBAPIError, psycopg.Error) as error:
-                silent += is_silence(error)
+                # One of these is no reason to give up: this process itself may have been frozen.
+                silent += time.monotonic() - began > _SILENT_SECONDS
                 pause = next(pauses, None)
-                # No clock is asked: whoever was frozen meanwhile would give up at once.
                 if pause is None or silent > 1 or not is_passing(error):
                     with translated():
                         raise
@@ -214,21 +219,22 @@ class PostgresDatabase:
     def _settled(self, change: Change) -> Any:  # noqa: ANN401 - the change's result, or an exception
         try:
             with translated():
-                return self._carried_out(change)
+                return self._repeated(partial(self._once, change))
         except Exception as error:  # noqa: BLE001 - given to whoever asked for the change
             return error
 
-    def _carried_out(self, change: Change) -> Any:  # noqa: ANN401 - the change's result
+    @staticmethod
+    def _repeated(transaction: Callable[[], T]) -> T:
         """Where it is sure that nothing happened, the whole is done again."""
         for _ in range(_REPEATS):
             try:
-                return self._once(change)
+                return transaction()
             except (DBAPIError, psycopg.Error) as error:
                 if not is_repeatable(error):
                     raise
             # Whoever had waited for us gets their turn first.
             time.sleep(_REPEAT_SECONDS)
-        return self._once(change)
+        return transaction()
 
     def _once(self, change: Change) -> Any:  # noqa: ANN401 - the change's result
         with self._transaction(_TO_WRITE) as opened:
@@ -284,8 +290,15 @@ class PostgresDatabase:
 
     def read(self, look: Callable[[Transaction], T]) -> T:
         """Run `look` on one snapshot, without waiting for writers."""
-        with translated(), self._transaction(_TO_READ) as opened:
-            return look(OpenTransaction(opened.connection, self.terms, opened.now))
+        with translated():
+            return self._repeated(partial(self._look, look))
+
+    def _look(self, look: Callable[[Transaction], T]) -> T:
+        with self._transaction(_TO_READ) as opened:
+            found = look(OpenTransaction(opened.connection, self.terms, opened.now))
+            # The driver would forget what is prepared if this were rolled back.
+            opened.connection.connection.commit()
+            return found
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
@@ -312,7 +325,7 @@ class PostgresDatabase:
             self._engine.dispose()
 
     def version(self) -> str | None:
-        with translated(), self._engine.connect() as connection:
+        with translated(), closing(self._taken()) as connection:
             return version_on(connection)
 
     def is_pooled(self) -> bool:
@@ -326,7 +339,13 @@ class PostgresDatabase:
                 self.url, prepare_threshold=None, **_CONNECT
             )
 
-        return create_async_engine("postgresql+psycopg://", async_creator=connect, pool_size=2)
+        return create_async_engine(
+            "postgresql+psycopg://",
+            async_creator=connect,
+            pool_size=2,
+            max_overflow=0,
+            pool_pre_ping=True,
+        )
 
     def open_store(self) -> LoopStore:
         # Imported here because the command line never needs it.

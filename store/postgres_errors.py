@@ -78,11 +78,6 @@ def is_passing(error: BaseException) -> bool:
     return breaks_connection(error) and _refusal(original(error)) not in _LASTING
 
 
-def is_silence(error: BaseException) -> bool:
-    """Whether nobody answered for as long as a connection may take."""
-    return isinstance(original(error), errors.ConnectionTimeout)
-
-
 def breaks_connection(error: BaseException) -> bool:
     """Whether a connection that met this is of no use any more."""
     met = original(error)

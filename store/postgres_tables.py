@@ -67,6 +67,8 @@ def _try_to_bring_to(engine: Engine, version: str) -> bool:
         lock = text("SELECT pg_try_advisory_xact_lock(:lock)")
         if not connection.scalar(lock, {"lock": _LOCK}):
             return False
+        # What waits for a table here keeps everybody else waiting behind it.
+        connection.execute(text("SET LOCAL lock_timeout = '5s'"))
         at = version_on(connection)
         if at != version:
             _migrate(connection, at)

@@ -9,6 +9,7 @@ from sqlalchemy import (
     case,
     delete,
     insert,
+    or_,
     select,
     text,
     update,
@@ -26,6 +27,8 @@ _LEASE_SECONDS = bindparam("lease_seconds", type_=runs.c.lease_expires_at.type)
 _HOST = runs.c.host == bindparam("at_host")
 _EXPIRED = runs.c.lease_expires_at < NOW
 
+_MOST_STRANDED = 100
+
 _MINE = Statement(
     select(runs.c.id, runs.c.epoch, runs.c.status).where(
         runs.c.worker == bindparam("worker"), runs.c.held_path.is_not(None)
@@ -42,6 +45,7 @@ _STRANDED = Statement(
     .where(
         text(WAITING_SQL),
         ~_HOST,
+        or_(runs.c.pushed.is_not(None), runs.c.steps_done == 0),
         NOW - bindparam("presence_seconds", type_=runs.c.changed_at.type) > LAST_HEARD_OF,
         ~select(workers.c.name)
         .where(
@@ -52,14 +56,16 @@ _STRANDED = Statement(
         .exists(),
     )
     .order_by(runs.c.claim)
-    .limit(bindparam("free"))
+    .limit(_MOST_STRANDED)
 )
 _ABANDONED = Statement(select(*RUN_COLUMNS).where(text(STOPPING_SQL), _HOST, _EXPIRED))
 _SILENT = select(*RUN_COLUMNS).where(text(LEASED_SQL), _EXPIRED, runs.c.lost_at.is_(None))
 _LEASES = Statement(_SILENT)
-_TOLD = Statement(
-    select(*RUN_COLUMNS).where(text(LEASED_SQL), _EXPIRED, runs.c.lost_at.is_not(None), _HOST)
+_TOLD_OF = select(*RUN_COLUMNS).where(
+    text(LEASED_SQL), _EXPIRED, runs.c.lost_at.is_not(None), _HOST
 )
+_TOLD = Statement(_TOLD_OF)
+_TOLD_FREE = Statement(_TOLD_OF.with_for_update(skip_locked=True))
 _LEASES_FREE = Statement(_SILENT.with_for_update(skip_locked=True))
 _BEAT = Statement(
     update(runs)
@@ -80,7 +86,8 @@ _WORKER_BEAT = Statement(
     text(
         "INSERT INTO workers (name, host, pid, slots, lease_expires_at)"
         " VALUES (:name, :host, :pid, :slots, :now + :presence_seconds)"
-        " ON CONFLICT (name) DO UPDATE SET lease_expires_at = excluded.lease_expires_at"
+        " ON CONFLICT (name) DO UPDATE SET host = excluded.host, slots = excluded.slots,"
+        " lease_expires_at = excluded.lease_expires_at"
     )
 )
 _FORGET_WORKERS = Statement(delete(workers).where(workers.c.lease_expires_at < NOW - 86400.0))
@@ -121,7 +128,7 @@ class RunWork:
         return Survey(
             mine=[Held(run_id, epoch, RunStatus(status)) for run_id, epoch, status in mine],
             startable=self._runs(_STARTABLE, at_host=host, free=free) if free else [],
-            stranded=self._runs(_STRANDED, at_host=host, free=free) if free else [],
+            stranded=self._runs(_STRANDED, at_host=host) if free else [],
             abandoned=self._runs(_ABANDONED, at_host=host),
             expired=self._runs(_LEASES),
             told=self._runs(_TOLD, at_host=host),
@@ -129,6 +136,9 @@ class RunWork:
 
     def expired(self) -> list[Run]:
         return self._runs(_LEASES_FREE)
+
+    def told(self, host: str) -> list[Run]:
+        return self._runs(_TOLD_FREE, at_host=host)
 
     def start(self, run_id: str, epoch: int, worker: str) -> Run | None:
         return self._swap(Verb.START, run_id, epoch, by_worker=worker)

@@ -85,7 +85,7 @@ async def _wrong(installation: Installation, service: Service) -> Mapping[str, s
             wrong["worker"] = notices.host_taken(host)
         elif post.concurrency and not await service.store.read(lambda tx: tx.live_worker(host)):
             wrong["worker"] = notices.no_live_worker()
-        if not is_current(installation.database):
+        if not await asyncio.to_thread(is_current, installation.database):
             wrong["migrations"] = notices.other_tables()
     except DatabaseUnavailableError as error:
         wrong["database"] = str(error)
