@@ -210,9 +210,29 @@ async def test_two_machines_of_one_name_are_told_apart(land: Land) -> None:
             async with asyncio.timeout(20):
                 while barred(cem):
                     await asyncio.sleep(0.05)
+            assert await cem.service.store.read(lambda tx: tx.live_worker("build"))
             run_id = await cem.starts("/run saving")
             run = await cem.sees_status(run_id, "failed")
             assert run.worktree.path.startswith(str(land.directory / "c"))
+
+
+async def test_nothing_new_is_sent_to_a_host_that_drains(land: Land) -> None:
+    async with up(land.machine("a")) as ana, up(land.machine("b")) as ben:
+        run_id = await ana.starts("/run waiting")
+        run = await ana.sees(run_id, lambda run: run.attempt == 1)
+        draining, other = (ana, ben) if run.worktree.host == "a" else (ben, ana)
+        draining.service.worker.leave(wait=True)
+        async with asyncio.timeout(20):
+            while await other.service.store.read(lambda tx: tx.live_worker(run.worktree.host)):
+                await asyncio.sleep(0.05)
+        for _ in range(3):
+            started = await other.starts("/run saving")
+            assert (await other.sees(started, bool)).worktree.host != run.worktree.host
+        await other.says(f"/cancel {run_id}")
+        assert (await other.sees_status(run_id, "cancelled")).epoch == run.epoch
+        async with asyncio.timeout(20):
+            while not draining.service.worker.idle:
+                await asyncio.sleep(0.05)
 
 
 async def test_a_silent_worker_is_told_of_and_its_run_not_restarted(land: Land) -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
 from adapters.engine.engine import Engine, EngineWaker
+from bot.heart import safely
 from bot.ports import DatabaseUnavailableError
 from bot.worker import Worker
 from store.database import Database
@@ -45,7 +46,7 @@ async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
 
 async def _tidy_on(engine: Engine) -> None:
     while True:
-        await engine.tidy(_DEAD_SECONDS)
+        await safely("tidy", engine.tidy(_DEAD_SECONDS))
         await asyncio.sleep(_TIDY_SECONDS)
 
 

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from bot.bootstrap import serving
+from bot.ports import DatabaseUnavailableError
 from store import postgres
 from store.claims import RunClaims
 from store.postgres import PostgresDatabase
@@ -120,4 +121,29 @@ async def test_a_command_is_carried_out_once_and_its_answer_is_true(
         assert answer.word == "started"
         assert (await ana.says("/run told", delivery="once")) == answer
         await ana.sees_status(answer.run_id or "", "completed")
+    assert house.asked("SELECT count(*) FROM runs") == [(1,)]
+
+
+async def test_while_nobody_can_tell_the_answer_says_so(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "_FATE_SECONDS", _ASKED_FOR_SECONDS)
+    installation = swift(house.config(STEPS, **SHORT), house.notes, 0.05)
+    begun = PostgresDatabase._begun
+
+    def away(database: PostgresDatabase, words: str) -> Any:
+        if loss.happened:
+            raise DatabaseUnavailableError("it does not answer", busy=False)
+        return begun(database, words)
+
+    async with serving(installation, concurrency=0) as baton:
+        ana = Person(baton)
+        with monkeypatch.context() as broken:
+            loss = Loss(broken, house.url, "insert", reached=True, of=RunClaims)
+            broken.setattr(PostgresDatabase, "_begun", away)
+            answer = await ana.says("/run told", delivery="once")
+        assert loss.happened
+        assert answer.word == "error"
+        assert answer.reply.startswith("Nobody can say yet whether this was done")
+        assert (await ana.says("/run told", delivery="once")).word == "started"
     assert house.asked("SELECT count(*) FROM runs") == [(1,)]
