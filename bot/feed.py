@@ -12,7 +12,7 @@ from bot.run import Run
 
 _RECHECK_SECONDS = 1.0
 _LATE_AT_MOST = 256
-"""An event is committed after so many with higher numbers at most."""
+"""An event that is committed after more than so many with higher numbers is not told of."""
 
 
 @dataclass(frozen=True, slots=True)
