@@ -7,14 +7,14 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 from bot import bootstrap, replies
 from bot.bootstrap import Installation
 from bot.card import headline, settled
-from bot.commands.looking import plain
+from bot.commands.looking import plain, told_elsewhere
 from bot.conversation import Author, Conversation, Door, Message
 from bot.outcome import EXIT_CODES, Answer, Word, run_json
 from bot.output import Output
@@ -123,31 +123,34 @@ async def _get(store: Store, run_id: str) -> Run:
 
 async def _show_log(installation: Installation, run_id: str, *, follow: bool) -> int:
     """Print a run's output, and with `follow` go on until the run settles."""
-    path = installation.workshop.log_path(run_id)
     store = installation.inline_store()
     run = await _get(store, run_id)
-    at = await _print_on(store, run_id, path, 0)
+    print_on = partial(_print_on, installation, store, run_id)
+    at = await print_on(0)
     if at == 0 and not follow:
         print(replies.log_tail(run, deque()))
     while follow:
         over = settled(await _get(store, run_id))
-        at = await _print_on(store, run_id, path, at)
+        at = await print_on(at)
         if over:
             break
         await asyncio.sleep(_FOLLOW_SECONDS)
     return EXIT_CODES[Word.SHOWN]
 
 
-async def _print_on(store: Store, run_id: str, path: Path, at: int) -> int:
+async def _print_on(installation: Installation, store: Store, run_id: str, at: int) -> int:
     """Print the whole lines from an offset on; returns the offset behind them."""
-    try:
-        with path.open("rb") as file:
-            file.seek(at)
-            return _print_lines(file, at)
-    except FileNotFoundError:
-        kept = await store.read(lambda tx: tx.outputs.get(run_id))
-        told = kept.since(at) if kept else Output(at, b"")
-        return _print_lines(BytesIO(told.content), told.start)
+    host = installation.conductor.house.host
+    kept = await store.read(lambda tx: told_elsewhere(tx, run_id, host))
+    if kept is None:
+        try:
+            with installation.workshop.log_path(run_id).open("rb") as file:
+                file.seek(at)
+                return _print_lines(file, at)
+        except FileNotFoundError:
+            kept = await store.read(lambda tx: tx.outputs.get(run_id))
+    told = kept.since(at) if kept else Output(at, b"")
+    return _print_lines(BytesIO(told.content), told.start)
 
 
 def _print_lines(lines: Iterable[bytes], at: int) -> int:

@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from bot.ports import Transaction, Watch
+from bot.ports import DatabaseUnavailableError, Transaction, Watch
 from store.postgres import READERS, WRITERS, PostgresDatabase
 
 T = TypeVar("T")
+
+_LONGEST_SECONDS = 45.0
+"""Longer than everything that has a limit of its own, together."""
 
 
 class ThreadStore:
@@ -30,18 +33,31 @@ class ThreadStore:
 
     async def write(self, change: Callable[[Transaction], T]) -> T:
         """Run `change` in a transaction that is durable when this returns."""
-        loop = asyncio.get_running_loop()
         result: T | Exception
-        (result,) = await loop.run_in_executor(self._writers, self._database.write, [change])
+        (result,) = await _in_time(self._writers.submit(self._database.write, [change]))
         if isinstance(result, Exception):
             raise result
         return result
 
     async def read(self, look: Callable[[Transaction], T]) -> T:
         """Run `look` on one snapshot; it never waits for a writer."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, self._database.read, look)
+        return await _in_time(self._readers.submit(self._database.read, look))
 
     def watch(self) -> Watch:
         """A new watch; it tells of everything that is committed from now on."""
         return self._database.watch()
+
+
+async def _in_time(job: Future[T]) -> T:
+    """What a thread comes to; a server may hold a connection and yet say nothing for ever.
+
+    Raises DatabaseUnavailableError then: certain only where the job had not even begun.
+    """
+    try:
+        async with asyncio.timeout(_LONGEST_SECONDS):
+            return await asyncio.wrap_future(job)
+    except TimeoutError as error:
+        never_begun = job.cancelled()
+        raise DatabaseUnavailableError(
+            "it does not answer", busy=False, certain=never_begun
+        ) from error

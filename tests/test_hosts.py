@@ -134,6 +134,8 @@ async def test_a_run_goes_on_elsewhere_by_its_branch_and_says_so(land: Land) -> 
         after = await ben.sees_status(before.id, "completed")
         assert after.worktree.host == "b"
         assert after.worktree.path.startswith(str(land.directory / "b"))
+    async with up(land.machine("a"), concurrency=0) as ana:
+        assert "step 3 of 3, three" in (await ana.says(f"/logs {before.id}")).reply
     work = git(land.directory / "b" / "repository", "show", f"{after.branch}:work")
     assert work.split() == ["one", "two", "three"]
     assert Path(before.worktree.path, "work").read_text().split() == ["one"]

@@ -24,6 +24,7 @@ class WebHouse:
     policy: Policy
     feed: RunFeed
     workflows: Mapping[str, str]
+    host: str
     log_path: Callable[[str], Path]
     changes: Callable[[Run], Awaitable[str]]
     ready: Callable[[], Awaitable[Mapping[str, str]]]

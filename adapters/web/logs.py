@@ -4,10 +4,11 @@ import asyncio
 import os
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from adapters.web.house import WebHouse
-from bot.commands.looking import plain
+from bot.commands.looking import plain, told_elsewhere
 from bot.output import Output
 
 _MOST_BYTES = 256 * 1024
@@ -26,19 +27,25 @@ class LogPart:
 
 async def log_part(house: WebHouse, run_id: str, offset: int) -> LogPart:
     """What stands in the log from an offset on; whole lines, or a piece of one that is too long."""
+    kept = await _kept(house, run_id)
     path = house.log_path(run_id)
-    if await asyncio.to_thread(path.exists):
+    if kept is None and await asyncio.to_thread(path.exists):
         return await asyncio.to_thread(_read, path, offset)
-    kept = await house.store.read(lambda tx: tx.outputs.get(run_id))
+    kept = kept or await house.store.read(lambda tx: tx.outputs.get(run_id))
     return _part(kept.since(offset)) if kept else LogPart("", offset)
 
 
 async def log_end(house: WebHouse, run_id: str) -> LogPart:
     """The last part of a log, from the beginning of a line on."""
     path = house.log_path(run_id)
-    if await asyncio.to_thread(path.exists):
+    if await _kept(house, run_id) is None and await asyncio.to_thread(path.exists):
         return await asyncio.to_thread(_read_end, path)
     return await log_part(house, run_id, 0)
+
+
+async def _kept(house: WebHouse, run_id: str) -> Output | None:
+    """What another host told of the log, where the run is there."""
+    return await house.store.read(partial(told_elsewhere, run_id=run_id, host=house.host))
 
 
 def _read_end(path: Path) -> LogPart:

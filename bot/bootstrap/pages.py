@@ -68,6 +68,7 @@ def _house(installation: Installation, service: Service, feed: RunFeed) -> WebHo
         policy=installation.conductor.policy,
         feed=feed,
         workflows={name: workflow.description for name, workflow in catalogue.items()},
+        host=installation.conductor.house.host,
         log_path=installation.workshop.log_path,
         changes=installation.workshop.changes,
         ready=partial(_wrong, installation, service),

@@ -12,6 +12,7 @@ from bot.commands.placing import unstarted
 from bot.conversation import Door
 from bot.outcome import Outcome, Word
 from bot.output import Output
+from bot.ports import Transaction
 from bot.run import Run
 
 LISTED_IN_CHAT = 20
@@ -61,9 +62,18 @@ def logs(context: Context) -> Outcome:
 
 
 def _last_lines(context: Context, run: Run) -> Sequence[str]:
-    """From the file where it is on this host, else from what its host told of it."""
-    output = end_of(context.house.log_path(run.id)) or context.tx.outputs.get(run.id)
+    output = (
+        told_elsewhere(context.tx, run.id, context.house.host)
+        or end_of(context.house.log_path(run.id))
+        or context.tx.outputs.get(run.id)
+    )
     return last_lines(output) if output else ()
+
+
+def told_elsewhere(tx: Transaction, run_id: str, host: str) -> Output | None:
+    """What another host told of the output, where the run is there; a file here may be older."""
+    run = tx.runs.get(run_id)
+    return tx.outputs.get(run_id) if run is not None and run.worktree.host != host else None
 
 
 def last_lines(output: Output) -> Sequence[str]:

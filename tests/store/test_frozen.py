@@ -1,5 +1,6 @@
 """Who is frozen in the middle of a transaction keeps nobody else from work of their own."""
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,10 +11,13 @@ from typing import Any
 import pytest
 
 import store.postgres
+import store.threads
 from bot.hosts import Host
 from bot.output import Output
-from bot.ports import Transaction
+from bot.ports import DatabaseUnavailableError, Transaction
 from store.database import Database, open_database
+from store.postgres import WRITERS
+from store.threads import ThreadStore
 from tests.postgres import Postgres
 from tests.store.factories import HOST, TERMS, put, write
 
@@ -84,3 +88,23 @@ def test_an_output_of_an_older_claim_is_left_aside(database: Database) -> None:
     late = replace(end, content=b"of an older one")
     write(database, lambda tx: tx.outputs.put(run_id, run.epoch - 1, late))
     assert database.read(lambda tx: tx.outputs.get(run_id)) == end
+
+
+async def test_a_server_that_stands_still_is_told_of(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what it was given nobody can tell; what still waits for its turn does not happen."""
+    monkeypatch.setattr(store.threads, "_LONGEST_SECONDS", 0.5)
+    answers = threading.Event()
+    threads = ThreadStore(database)  # type: ignore[arg-type] # the fixture's is PostgreSQL's
+
+    async def certain(change: Callable[[Transaction], Any]) -> bool:
+        with pytest.raises(DatabaseUnavailableError, match="it does not answer") as caught:
+            await threads.write(change)
+        return caught.value.certain
+
+    begun = [certain(lambda _: answers.wait(20)) for _ in range(WRITERS)]
+    told = await asyncio.gather(*begun, certain(lambda tx: tx.keys.revoke("nobody")))
+    answers.set()
+    assert told == [False] * WRITERS + [True]
+    await threads.close()
