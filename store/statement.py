@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ClauseElement, Connection, Dialect
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.util import await_only
 
 Row = tuple[Any, ...]
 Values = Mapping[str, Any]
@@ -80,6 +81,10 @@ class Statement:
 
     def rows(self, connection: Connection, values: Values) -> list[Row]:
         """Every row that it returns."""
+        if connection.dialect.is_async:
+            # One word to the driver's thread; a cursor of SQLAlchemy's takes four.
+            driver: Any = connection.connection.driver_connection
+            return list(await_only(driver.execute_fetchall(*self.sent_as(connection, values))))
         cursor = self.send(connection, values)
         try:
             rows: list[Row] = cursor.fetchall()

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from sqlalchemy import text
+
 from bot.ports import Transaction, Watch
 from store.database import Change
-from store.sqlite import SqliteDatabase, begin, prepare_connection, translated
+from store.sqlite import SqliteDatabase, prepare_connection, translated
+from store.statement import Statement
 from store.transaction import OpenTransaction
 
 if TYPE_CHECKING:
@@ -27,6 +30,14 @@ class _Waiting:
 
     change: Change
     result: asyncio.Future[Any]
+
+
+_BEGIN = Statement(text("BEGIN"))
+
+
+def _begin(connection: "Connection") -> None:
+    """Readers take no lock."""
+    _BEGIN.rows(connection, {})
 
 
 class SqliteStore:
@@ -111,7 +122,7 @@ class SqliteStore:
         from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - see above
 
         url = f"sqlite+aiosqlite:///{self._database.file}"
-        engine = create_async_engine(url, execution_options={"begin": "BEGIN"})
+        engine = create_async_engine(url)
         event.listen(engine.sync_engine, "connect", prepare_connection)
-        event.listen(engine.sync_engine, "begin", begin)
+        event.listen(engine.sync_engine, "begin", _begin)
         return engine
