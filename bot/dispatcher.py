@@ -90,9 +90,9 @@ class Dispatcher:
             return False
         stored, owner = message_json(message), self._owner
         with self._doubting(key):
-            if await self._store.write(lambda tx: tx.deliveries.receive(key, stored, owner)):
-                return True
-        return self._no_doubt(key) and await self.keeps(message)
+            new = await self._store.write(lambda tx: tx.deliveries.receive(key, stored, owner))
+        doubted = self._no_doubt(key)
+        return new or (doubted and await self.keeps(message))
 
     @contextmanager
     def _doubting(self, key: str) -> Iterator[None]:

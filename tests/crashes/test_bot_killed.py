@@ -91,7 +91,7 @@ def kill_beside_a_starter(house: House, bot: Callable[..., None], kills: int) ->
     assert told(house, members.STARTED) == starts(house)
 
 
-@rounds("kills", [pytest.param(30, marks=PATIENT), SOAK])
+@rounds("kills", [pytest.param(15, marks=PATIENT), SOAK])
 def test_whoever_only_is_woken_starts_every_claim_once(house: House, kills: int) -> None:
     kill_beside_a_starter(house, members.bot, kills)
     assert starts(house) == claims(house)

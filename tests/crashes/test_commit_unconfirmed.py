@@ -13,9 +13,11 @@ import psycopg
 import pytest
 
 from bot.bootstrap import serving
+from bot.conversation import Author, Conversation, Door, Message
 from bot.ports import DatabaseUnavailableError
 from store import postgres
 from store.claims import RunClaims
+from store.deliveries import DeliveryBook
 from store.postgres import PostgresDatabase
 from store.work import RunWork
 from tests.conftest import Person
@@ -46,7 +48,7 @@ class Loss:
         verb: str,
         *,
         reached: bool,
-        of: type[RunWork | RunClaims] = RunWork,
+        of: type[RunWork | RunClaims | DeliveryBook] = RunWork,
     ) -> None:
         self.happened = False
         self._url = url
@@ -147,3 +149,24 @@ async def test_while_nobody_can_tell_the_answer_says_so(
         assert answer.reply.startswith("Nobody can say yet whether this was done")
         assert (await ana.says("/run told", delivery="once")).word == "started"
     assert house.asked("SELECT count(*) FROM runs") == [(1,)]
+
+
+@pytest.mark.parametrize("reached", [True, False], ids=["reached", "not reached"])
+async def test_a_message_whose_receipt_was_in_doubt_is_received_once(
+    house: House, monkeypatch: pytest.MonkeyPatch, reached: bool
+) -> None:
+    monkeypatch.setattr(postgres, "_FATE_SECONDS", _ASKED_FOR_SECONDS)
+    installation = swift(house.config(STEPS, **SHORT), house.notes, 0.05)
+    message = Message(
+        text="/run told",
+        conversation=Conversation("terminal:ana"),
+        author=Author("terminal:ana"),
+        door=Door.TERMINAL,
+        delivery="once",
+    )
+    async with serving(installation, concurrency=0) as baton:
+        Loss(monkeypatch, house.url, "receive", reached=reached, of=DeliveryBook)
+        with pytest.raises(DatabaseUnavailableError):
+            await baton.dispatcher.receive(message)
+        received = [await baton.dispatcher.receive(message) for _ in range(3)]
+    assert received == [True, False, False]

@@ -133,7 +133,7 @@ async def test_a_lease_that_expires_reaches_the_card(
 # --- when it is edited -----------------------------------------------------------------------
 
 
-@pytest.mark.alone
+@pytest.mark.heavy
 async def test_edits_are_coalesced_and_spaced_in_each_channel(
     discord: Discord, tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,7 +152,7 @@ async def test_edits_are_coalesced_and_spaced_in_each_channel(
     assert len(edits) < 2 * len(steps)
 
 
-@pytest.mark.alone
+@pytest.mark.heavy
 async def test_channels_do_not_wait_for_each_other(
     discord: Discord, tmp_path: Path, repository: Path
 ) -> None:

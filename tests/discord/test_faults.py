@@ -229,7 +229,7 @@ async def test_a_retry_of_what_was_taken_is_no_second_answer(
 # --- when it takes long ----------------------------------------------------------------------
 
 
-@pytest.mark.alone
+@pytest.mark.heavy
 async def test_what_takes_long_is_promised_in_time_and_answered_in_that_place(
     discord: Discord, tmp_path: Path, repository: Path
 ) -> None:
@@ -347,7 +347,7 @@ async def test_a_choice_that_was_deleted_meanwhile_is_answered_all_the_same(
         assert said.text.startswith(f"Resuming deploy {one}")
 
 
-@pytest.mark.alone
+@pytest.mark.heavy
 async def test_a_slow_discord_does_not_hold_up_other_answers(
     discord: Discord, tmp_path: Path, repository: Path
 ) -> None:

@@ -267,7 +267,7 @@ ROUNDS = [0, *(pytest.param(one, marks=pytest.mark.soak) for one in range(1, 30)
 
 
 @pytest.mark.parametrize("round_", ROUNDS)
-@pytest.mark.alone
+@pytest.mark.heavy
 async def test_cards_agree_with_the_database_soon_after_a_kill(
     tmp_path: Path, repository: Path, round_: int
 ) -> None:

@@ -127,7 +127,7 @@ async def test_a_lease_that_expires_reaches_the_card(
 # --- when it is edited -----------------------------------------------------------------------
 
 
-@pytest.mark.alone
+@pytest.mark.heavy
 async def test_edits_are_coalesced_and_spaced_in_each_channel(
     slack: Slack, tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,7 +146,7 @@ async def test_edits_are_coalesced_and_spaced_in_each_channel(
     assert len(edits) < 2 * len(steps)
 
 
-@pytest.mark.alone
+@pytest.mark.heavy
 async def test_channels_do_not_wait_for_each_other(
     slack: Slack, tmp_path: Path, repository: Path
 ) -> None:
@@ -269,7 +269,7 @@ async def test_a_deleted_card_is_posted_again(
 # --- more than one life, more than one process -----------------------------------------------
 
 
-@pytest.mark.alone
+@pytest.mark.heavy
 async def test_a_card_that_fell_behind_while_baton_was_down_converges(
     slack: Slack, tmp_path: Path, repository: Path
 ) -> None:

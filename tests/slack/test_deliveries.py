@@ -170,7 +170,7 @@ async def test_socket_mode_comes_back(slack: Slack, how: str) -> None:
     assert heard == ["again"]
 
 
-@pytest.mark.alone
+@pytest.mark.heavy
 async def test_two_connections_take_turns_and_outlive_pings(slack: Slack) -> None:
     one: list[str] = []
     two: list[str] = []

@@ -282,7 +282,7 @@ async def test_what_breaks_unexpectedly_is_in_the_log_and_tried_again(
     assert ["planted" in one["traceback"] for one in failed] == [True]
 
 
-@pytest.mark.alone
+@pytest.mark.heavy
 async def test_a_slow_slack_does_not_hold_up_other_answers(
     slack: Slack, tmp_path: Path, repository: Path
 ) -> None:
