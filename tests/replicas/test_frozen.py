@@ -202,7 +202,8 @@ async def test_what_a_frozen_replica_has_locked_keeps_nothing_else_waiting(
         first = slack_mention(f"resume {early}", channel=slack_room(0))
         assert await slack.send(first, slack.connections[0])
         second = slack_slash("/resume", locked, channel=slack_room(1))
-        assert await slack.send(second, slack.connections[0])
+        # It may stand still just before it tells Slack that it has this.
+        await slack.send(second, slack.connections[0])
         await frozen.frozen()
         assert len(left(other.database)) == 2
         async with asyncio.timeout(DONE_SECONDS):
