@@ -130,7 +130,7 @@ _free_to_start = runs.c.id.in_(
     .with_for_update(skip_locked=True)
 )
 # What its steps have made so far, another host can have.
-_has_branch = or_(runs.c.pushed.is_not(None), runs.c.steps_done == 0)
+HAS_BRANCH = or_(runs.c.pushed.is_not(None), runs.c.steps_done == 0)
 _moved_host = _moved("to_host", runs.c.host)
 _moved_path = _moved("to_path", runs.c.path)
 _heard_of = {"last_activity_at": NOW}
@@ -138,7 +138,7 @@ _heard_of = {"last_activity_at": NOW}
 
 TRANSITIONS: Mapping[Verb, Transition] = {
     Verb.RESUME: Transition(
-        and_(resumable, _seen, or_(bindparam("to_host", type_=Text).is_(None), _has_branch)),
+        and_(resumable, _seen, or_(bindparam("to_host", type_=Text).is_(None), HAS_BRANCH)),
         {
             "status": RunStatus.RUNNING,
             "epoch": runs.c.epoch + 1,
@@ -176,7 +176,7 @@ TRANSITIONS: Mapping[Verb, Transition] = {
         and_(
             has_status(RunStatus.PENDING, RunStatus.RUNNING),
             runs.c.worker.is_(None),
-            _has_branch,
+            HAS_BRANCH,
             _my_epoch,
         ),
         {

@@ -9,7 +9,6 @@ from sqlalchemy import (
     case,
     delete,
     insert,
-    or_,
     select,
     text,
     update,
@@ -21,7 +20,7 @@ from bot.run import Run, RunStatus
 from store.rows import LAST_HEARD_OF, NOW, RUN_COLUMNS, has_status, run_of
 from store.statement import Statement
 from store.tables import LEASED_SQL, STOPPING_SQL, WAITING_SQL, runs, steps, workers
-from store.transitions import STATEMENTS, Verb
+from store.transitions import HAS_BRANCH, STATEMENTS, Verb
 
 _LEASE_SECONDS = bindparam("lease_seconds", type_=runs.c.lease_expires_at.type)
 _HOST = runs.c.host == bindparam("at_host")
@@ -45,7 +44,7 @@ _STRANDED = Statement(
     .where(
         text(WAITING_SQL),
         ~_HOST,
-        or_(runs.c.pushed.is_not(None), runs.c.steps_done == 0),
+        HAS_BRANCH,
         NOW - bindparam("presence_seconds", type_=runs.c.changed_at.type) > LAST_HEARD_OF,
         ~select(workers.c.name)
         .where(
