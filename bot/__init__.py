@@ -10,7 +10,7 @@ The map, bottom up; a module imports only from lines above it:
     ports, workshop, board           what store and adapters must provide
     speaker, patience, feed,         answers brought to where they belong, once each; who is told
     presence, tenure                 of every change; who is alive, and may still speak
-    words                            the small words of which sentences are made
+    words, history                   the small words of which sentences are made; a run's past
     replies, refusals, reports,      every sentence
     notices, faults, directions
     card, locks                      a run at a glance; order

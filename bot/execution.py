@@ -120,7 +120,6 @@ class Execution:
         if prepared.notice is None:
             return True
         notice = prepared.notice
-        self._workshop.note(self.run, notice)
         return await self._write(lambda tx: tx.work.notice(self.run, notice))
 
     # --- one step --------------------------------------------------------------------------
@@ -134,7 +133,7 @@ class Execution:
             await self._settle("complete", lambda tx: tx.work.complete(self.run))
             return False
         if step.gate is not None:
-            await self._settle("pause", lambda tx: tx.work.pause(self.run))
+            await self._settle("pause", lambda tx: tx.work.pause(self.run), step.name)
             return False
         return await self._attempt()
 
@@ -169,7 +168,6 @@ class Execution:
         if pushed.reason is None:
             return await self._write(lambda tx: tx.work.step_done(self.run, 0, pushed.commit))
         notice = reports.not_pushed(pushed.reason)
-        self._workshop.note(self.run, notice)
 
         def done(tx: Transaction) -> Run | None:
             run = tx.work.step_done(self.run, 0)

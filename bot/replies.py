@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from bot.access import Role
 from bot.conversation import Door
+from bot.history import told
 from bot.outcome import AuditEvent
 from bot.run import Change, Run, RunStatus
-from bot.words import ago, by_whom, name_of, position_of, quoted, spelled, stands, state, steps, who
+from bot.words import ago, by_whom, name_of, position_of, quoted, spelled, stands, state, steps
 
 # --- what a command came to ------------------------------------------------------------------
 
@@ -193,13 +194,7 @@ def log_tail(run: Run, lines: Sequence[str]) -> str:
 def history(run: Run, events: Sequence[AuditEvent], now: float) -> str:
     """What was asked of a run and what came of it, oldest first."""
     lines = [f"History of {name_of(run)}:"]
-    for event in events:
-        change = who(Change(event.actor, event.door, event.at, event.name))
-        moved = f", {event.from_status or 'new'} → {event.to_status}" if event.to_status else ""
-        detail = f" ({event.detail})" if event.detail else ""
-        lines.append(
-            f"  {ago(event.at, now)}: {event.verb} by {change}: {event.outcome}{moved}{detail}"
-        )
+    lines += [f"  {ago(event.at, now)}: {told(event)}" for event in events]
     return "\n".join(lines)
 
 

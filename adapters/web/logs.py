@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -41,6 +42,15 @@ async def log_end(house: WebHouse, run_id: str) -> LogPart:
     if await _kept(house, run_id) is None and await asyncio.to_thread(path.exists):
         return await asyncio.to_thread(_read_end, path)
     return await log_part(house, run_id, 0)
+
+
+async def whole_log(house: WebHouse, run_id: str) -> AsyncIterator[str]:
+    """Everything that stands in a log, part by part."""
+    offset, part = -1, await log_part(house, run_id, 0)
+    while part.following > offset:
+        yield part.text
+        offset = part.following
+        part = await log_part(house, run_id, offset)
 
 
 async def _kept(house: WebHouse, run_id: str) -> Output | None:

@@ -14,7 +14,7 @@ from fastapi.responses import (
 from pydantic import BaseModel, Field
 
 from adapters.web import api, streams, view
-from adapters.web.logs import log_end, log_part
+from adapters.web.logs import log_end, log_part, whole_log
 from adapters.web.visit import Sending, Visit, Visiting
 from bot.commands.looking import plain
 from bot.outcome import HTTP_STATUSES, Answer, Word
@@ -142,6 +142,15 @@ async def show_log(
     if run is None:
         return PlainTextResponse("", _NOT_FOUND)
     return api.part_response(await log_part(visit.house, run.id, offset))
+
+
+@router.get("/runs/{run_id}/log.txt")
+async def show_whole_log(visit: Visiting, run_id: str) -> Response:
+    """All of the output, to be kept or searched."""
+    run = await visit.house.store.read(lambda tx: tx.runs.get(run_id))
+    if run is None:
+        return await show_run(visit, run_id)
+    return StreamingResponse(whole_log(visit.house, run.id), media_type="text/plain")
 
 
 @router.get("/events")

@@ -17,13 +17,14 @@ from bot.card import buttons, news
 from bot.commands import COMMANDS
 from bot.conversation import Door
 from bot.outcome import Answer, AuditEvent, Outcome, Word, answer_of
-from bot.run import Change, Run, RunStatus, Step, Worktree
+from bot.run import Change, Run, RunStatus
 from bot.words import who
 from tests.discord.evil import corpus, some, text
 from tests.discord.limits import wrong_with
 from tests.discord.markdown import FENCE, live_in_message
 from tests.discord.payloads import buttons_of, options_of
 from tests.discord.records import Json
+from tests.runs import run_of as shown_run
 
 NOW = 1_700_000_000.0
 HIDING = re.compile("[\u061c\u200c-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
@@ -65,36 +66,8 @@ def check(shown: Shown) -> None:
 def run_of(evil: str, *, actor: str = "discord:1", **more: Any) -> Run:
     """A run in which everything that may be is this text."""
     by = Change(actor, Door.DISCORD_SLASH, NOW, evil or None)
-    step = Step(name=evil[:80] or "step", command="true")
-    facts: Json = {
-        "id": "abcd2345",
-        "workflow": "W_" * 32,
-        "conversation": "discord:700:500",
-        "status": RunStatus.FAILED,
-        "epoch": 999_999_999,
-        "claim": 1,
-        "worker": None,
-        "lease_expires_at": None,
-        "last_activity_at": NOW,
-        "worktree": Worktree("here", "/somewhere"),
-        "held": False,
-        "repository": "/somewhere",
-        "base": "main",
-        "branch": evil,
-        "arguments": {"note": evil},
-        "steps": (step, replace(step, command=None, gate=evil)),
-        "steps_done": 0,
-        "attempt": 2,
-        "error": evil,
-        "notice": evil,
-        "requested": by,
-        "changed": by,
-        "version": 1,
-        "pushed": None,
-        "stale": False,
-        "resumable": True,
-    }
-    return Run(**facts | more)
+    facts: Json = {"workflow": "W_" * 32, "conversation": "discord:700:500"}
+    return shown_run(evil, by, **facts | more)
 
 
 _ON: Json = {"resumable": False}

@@ -3,7 +3,6 @@
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,8 +14,9 @@ from bot import replies
 from bot.card import headline, news
 from bot.conversation import Door
 from bot.outcome import Answer, Outcome, Word, answer_of
-from bot.run import Change, Run, RunStatus, Step, Worktree
+from bot.run import Change, Run, RunStatus
 from bot.words import clean, who
+from tests.runs import run_of as shown_run
 from tests.slack.limits import MOST_TEXT, MOST_TEXT_OF_UPDATE, wrong_with
 from tests.slack.records import Json
 from tests.slack.stage import nodes
@@ -124,36 +124,8 @@ def check(message: str, shown: list[Json], most_text: int = MOST_TEXT) -> None:
 def run_of(evil: str, *, actor: str = "slack:U1", **more: Any) -> Run:
     """A run in which everything that may be is this text."""
     by = Change(actor, Door.SLACK_SLASH, NOW, evil or None)
-    step = Step(name=evil[:80] or "step", command="true")
-    facts: Json = {
-        "id": "abcd2345",
-        "workflow": "W" * 64,
-        "conversation": "slack:T1:C1",
-        "status": RunStatus.FAILED,
-        "epoch": 999_999_999,
-        "claim": 1,
-        "worker": None,
-        "lease_expires_at": None,
-        "last_activity_at": NOW,
-        "worktree": Worktree("here", "/somewhere"),
-        "held": False,
-        "repository": "/somewhere",
-        "base": "main",
-        "branch": evil,
-        "arguments": {"note": evil},
-        "steps": (step, replace(step, command=None, gate=evil)),
-        "steps_done": 0,
-        "attempt": 2,
-        "error": evil,
-        "notice": evil,
-        "requested": by,
-        "changed": by,
-        "version": 1,
-        "pushed": None,
-        "stale": False,
-        "resumable": True,
-    }
-    return Run(**facts | more)
+    facts: Json = {"workflow": "W" * 64, "conversation": "slack:T1:C1"}
+    return shown_run(evil, by, **facts | more)
 
 
 def runs_of(evil: str) -> list[Run]:

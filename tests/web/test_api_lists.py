@@ -144,6 +144,15 @@ async def test_a_long_log_comes_in_parts_without_loss(web: Web) -> None:
     assert all(len(part.encode()) <= 256 * 1024 for part in found)
 
 
+async def test_the_whole_log_is_one_text(web: Web) -> None:
+    browser = await web.browser("viewer")
+    written = "".join(f"line {number}: ü🙂 <b>\n" for number in range(30_000))
+    whole = await browser.get(f"/runs/{log_of(web, written.encode())}/log.txt")
+    assert (whole.status, whole.kind, whole.text) == (200, "text/plain", written)
+    none_yet = await browser.get(f"/runs/{web.put('pending')}/log.txt")
+    assert (none_yet.status, none_yet.text) == (200, "")
+
+
 async def test_a_line_comes_once_it_is_whole(web: Web) -> None:
     script = await web.script("viewer")
     run_id = log_of(web, b"one\ntw")

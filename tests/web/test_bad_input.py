@@ -208,7 +208,7 @@ async def test_a_name_that_is_none(web: Web, script: Asking, kind: str) -> None:
 async def test_a_page_of_a_name_that_is_none(web: Web, kind: str) -> None:
     browser = await web.browser()
     inside = Browser(browser.asking.having(Accept="text/html"), browser.csrf)
-    for path in ("", "/cancel", "/log"):
+    for path in ("", "/cancel", "/log", "/log.txt"):
         answer = await inside.get(f"/runs/{NAMES[kind]}{path}")
         assert answer.status in {303, 400, 404, 405, 422}, answer.text
         if answer.status == 303:

@@ -223,7 +223,7 @@ async def test_the_cookie_is_for_our_pages_alone(web: Web) -> None:
 async def test_a_cookie_opens_no_api_and_a_token_no_page(web: Web) -> None:
     browser, script = await web.browser(), await web.script()
     assert (await browser.get("/api/runs")).status == 401
-    for path in ("/", "/events", "/runs/x", "/runs/x/log"):
+    for path in ("/", "/events", "/runs/x", "/runs/x/log", "/runs/x/log.txt"):
         answer = await script.get(path)
         assert (answer.status, answer.headers["Location"]) == (303, "/signin")
 

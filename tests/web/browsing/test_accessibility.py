@@ -112,7 +112,7 @@ async def test_a_run_with_output_and_attempts(web: Web, ana: Visitor, ben: Perso
     await ben.says(f"/resume {run_id}")
     await ben.sees_status(run_id, "completed")
     await ana.opens_run(run_id)
-    await ana.page.get_by_text("Every attempt").click()
+    await ana.page.get_by_text("The same in words").click()
     await is_accessible(ana)
 
 

@@ -90,7 +90,7 @@ async def test_cancel_is_asked_about_and_then_done(web: Web, ana: Visitor, ben: 
     await dialog.get_by_role("button", name="Cancel run").click()
     await ana.is_told(f"Cancelled slow {run_id}")
     await ana.sees("#state", "cancelled, worktree free")
-    await ana.sees(".history", f"cancel by {ana.name} on the web page, running → cancelled")
+    await ana.sees(".history", f"Cancelled by {ana.name} on the web page")
 
 
 async def test_cancel_by_keyboard_alone(ana: Visitor, ben: Person) -> None:
@@ -137,7 +137,7 @@ async def test_resume_goes_on_at_the_failed_step(ana: Visitor, ben: Person) -> N
     await ana.is_told("Resuming", "1 of 3 steps are kept")
     await ana.sees("#state", "completed, all 3 steps done")
     await ana.sees("#log", "attempt 2")
-    await ana.page.get_by_text("Every attempt").click()
+    await ana.page.get_by_text("The same in words").click()
     await ana.sees("details li:nth-child(2)", "two, attempt 1: did not complete, exit code 1")
 
 
@@ -171,7 +171,7 @@ async def test_focus_selection_and_open_parts_outlast_a_change(ana: Visitor, ben
     run_id = await ben.starts("/run flaky")
     await ben.sees_status(run_id, "failed")
     await ana.opens_run(run_id)
-    await ana.page.get_by_text("Every attempt").click()
+    await ana.page.get_by_text("The same in words").click()
     await ana.at("#log").select_text()
     await ana.at("#log").focus()
     await ben.says(f"/resume {run_id}")

@@ -1,0 +1,52 @@
+"""What happened to a run, event by event, in words."""
+
+from collections.abc import Mapping
+
+from bot.conversation import Door
+from bot.outcome import AuditEvent, Word
+from bot.run import Change, RunStatus
+from bot.words import who
+
+_BY_PEOPLE: Mapping[str, str] = {
+    Word.STARTED: "Asked for by {who}",
+    Word.RESUMED: "Resumed by {who}",
+    Word.CANCELLED: "Cancelled by {who}",
+    Word.RELEASED: "Worktree released by {who}",
+    Word.ALREADY_CANCELLED: "{who} asked to {verb} it, and it was cancelled already",
+    Word.ALREADY_FINISHED: "{who} asked to {verb} it, and it was completed already",
+    Word.ALREADY_RUNNING: "{who} asked to {verb} it, and it was under way already",
+    Word.NOT_RESUMABLE: "{who} asked to {verb} it, and it could not be resumed",
+    Word.WORKTREE_BUSY: "{who} asked to {verb} it, and another run held its worktree",
+    Word.DENIED: "{who} asked to {verb} it, and was refused",
+}
+_BY_WORKERS: Mapping[str, str] = {
+    "start": "Taken up by the worker on {host}",
+    "pause": "Waits at gate",
+    "complete": "Completed",
+    "fail": "Failed",
+    "stopped": "Its processes are gone, and its worktree is free",
+    "lost": "Interrupted, since the worker on {host} was not heard of any more",
+    "resume": "Resumed by itself after the interruption",
+    "move": "Moved to another host, since its own was silent",
+}
+
+
+def told(event: AuditEvent) -> str:
+    """An audit event as a sentence without its full stop: “Resumed by ana in Slack”."""
+    return _by_worker(event) if event.door == Door.WORKER else _by_person(event)
+
+
+def _by_person(event: AuditEvent) -> str:
+    by = who(Change(event.actor, event.door, event.at, event.name))
+    other = f"{{who}} asked to {{verb}} it: {event.outcome.replace('_', ' ')}"
+    words = _BY_PEOPLE.get(event.outcome, other).format(who=by, verb=event.verb)
+    # What stands beside a resume after a failure is that failure, which was told of before.
+    at_gate = event.from_status == RunStatus.PAUSED and event.detail
+    return f"{words}, which {event.detail}" if at_gate else words
+
+
+def _by_worker(event: AuditEvent) -> str:
+    host = event.actor.split(":")[1]
+    words = _BY_WORKERS.get(event.verb, event.verb).format(host=host)
+    # The failure that a resume leaves behind was told of before.
+    return f"{words}: {event.detail}" if event.detail and event.verb != "resume" else words
