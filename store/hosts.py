@@ -10,15 +10,21 @@ from bot.hosts import Host
 from store.statement import Statement
 from store.tables import LEASED_SQL, WAITING_SQL, hosts, runs, workers
 
-_ANNOUNCE = Statement(
+_LIST = Statement(
     text(
         "INSERT INTO hosts (name, place, root, repositories)"
-        " VALUES (:name, :place, :root, :repositories)"
-        " ON CONFLICT (name) DO UPDATE SET"
-        " place = excluded.place, root = excluded.root, repositories = excluded.repositories"
-        " WHERE hosts.place = excluded.place OR NOT EXISTS"
-        " (SELECT 1 FROM workers WHERE workers.host = excluded.name"
-        " AND workers.lease_expires_at > :now)"
+        " VALUES (:name, :place, :root, :repositories) ON CONFLICT (name) DO NOTHING"
+    )
+)
+_HOLD = Statement(select(hosts.c.name).where(hosts.c.name == bindparam("name")).with_for_update())
+"""Two machines of one name come one after the other: each sees who lives there in a statement that
+begins once it has the row, since one that waited for the row would look at what was before."""
+_ANNOUNCE = Statement(
+    text(
+        "UPDATE hosts SET place = :place, root = :root, repositories = :repositories"
+        " WHERE name = :name AND (place = :place OR NOT EXISTS"
+        " (SELECT 1 FROM workers WHERE workers.host = :name"
+        " AND workers.lease_expires_at > :now))"
     )
 )
 _KNOWN = Statement(
@@ -67,6 +73,8 @@ class HostBook:
         }
         if _KNOWN.row(self._connection, values) is not None:
             return True
+        _LIST.run(self._connection, values)
+        _HOLD.row(self._connection, values)
         return _ANNOUNCE.run(self._connection, values) == 1
 
     def offering(self, workflow: str) -> Sequence[Host]:
