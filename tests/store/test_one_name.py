@@ -3,6 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 
 import pytest
 
@@ -15,9 +16,13 @@ from tests.store.factories import TERMS, write
 ROUNDS = 60
 
 
+def announce(tx: Transaction, host: Host) -> bool:
+    return tx.hosts.announce(host)
+
+
 def first_beat(tx: Transaction, host: str, place: str) -> bool:
     """What a worker says when it starts; whether it is this host."""
-    if not tx.hosts.announce(Host(host, place, f"/{place}", {})):
+    if not announce(tx, Host(host, place, f"/{place}", {})):
         return False
     tx.work.beat(LivingWorker(f"{host}:1:{place}", host, 1, 2), {})
     return True
@@ -30,7 +35,8 @@ def test_one_of_two_machines_is_the_host(postgres: Postgres, before: str) -> Non
 
     def begin(place: str, host: str) -> bool:
         together.wait(10)
-        return write(databases[place], lambda tx: first_beat(tx, host, place))
+        taken: bool = write(databases[place], lambda tx: first_beat(tx, host, place))
+        return taken
 
     with (
         closing(open_database(url, TERMS)) as one,
@@ -42,7 +48,7 @@ def test_one_of_two_machines_is_the_host(postgres: Postgres, before: str) -> Non
             host = f"host{number}"
             if before != "nobody":
                 gone = Host(host, "gone", "/gone", {})
-                write(one, lambda tx, gone=gone: tx.hosts.announce(gone))
+                write(one, partial(announce, host=gone))
             taken = threads.map(begin, databases, [host, host])
             assert sorted(taken) == [False, True]
     postgres.give_back(url)
