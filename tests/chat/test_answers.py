@@ -99,7 +99,7 @@ async def test_a_viewer_may_not_change_anything(scene: Scene, door: str) -> None
     for verb in ("resume", "cancel"):
         said = await scene.does(await scene.way(door, verb, run_id, scene.cleo))
         text = told_alone(scene, door, said, scene.cleo)
-        assert text.startswith(f"You may not {verb} here: it needs the role operator")
+        assert text.startswith(f"You may not {verb} runs here: that needs the role operator")
         assert "your role is viewer" in text
         actor = scene.actor(scene.cleo)
         assert f"Your id for the access list is {actor}." in text

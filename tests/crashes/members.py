@@ -17,7 +17,8 @@ from bot.cli import main
 from bot.execution import audited
 from bot.outcome import UNSTORED
 from bot.ports import Transaction, Wake
-from bot.run import Run
+from bot.run import Run, RunStatus
+from bot.watching import Page, Wanted
 from store import postgres
 from tests.conftest import Person
 from tests.crashes import witness
@@ -28,6 +29,7 @@ CLIENTS = 8
 PEOPLE = 16
 WOKEN, STARTED = "woken", "started"
 _AGAIN_SECONDS = 0.1
+_PROGRESS_SECONDS = 30
 
 
 def worker(config: Path) -> None:
@@ -163,7 +165,23 @@ async def _talk(
     async with serving(installation) as baton:
         talk = Talk(baton, notes, failed, over)
         await asyncio.gather(*(talk.by(number, PEOPLE) for number in range(PEOPLE)))
-        ana = Person(baton)
-        for run in await baton.store.read(lambda tx: tx.runs.recent(None, None)):
-            if run.worktree.host == installation.host:
-                await ana.sees_status(run.id, "completed")
+        left = await _unfinished(baton, installation.host)
+        while left:
+            before = left
+            async with asyncio.timeout(_PROGRESS_SECONDS):
+                while len(left) >= len(before):
+                    await asyncio.sleep(_AGAIN_SECONDS)
+                    left = await _unfinished(baton, installation.host)
+
+
+async def _unfinished(baton: Service, host: str) -> Sequence[str]:
+    """What is still to be done on this host."""
+    pages = [
+        await baton.store.read(partial(_page, status=status))
+        for status in set(RunStatus) - {RunStatus.COMPLETED}
+    ]
+    return [run.id for page in pages for run in page.runs if run.worktree.host == host]
+
+
+def _page(tx: Transaction, status: RunStatus) -> Page:
+    return tx.watching.page(Wanted(status=status), 5000, None)

@@ -92,7 +92,7 @@ class Talked:
     def ends(self) -> None:
         """All that was asked for is done, by the very process that began."""
         self.over.set()
-        self.baton.join(100)
+        self.baton.join(900)
         assert self.baton.exitcode == 0
 
     def check(self) -> None:

@@ -176,7 +176,7 @@ async def test_who_lost_the_role_meanwhile_still_gets_the_first_answer(house: Ho
         assert house.seen("You may not") == []
         # A new wish of hers is another matter.
         told = await stage.private(slash("cancel", {"run": house.run_id}))
-        assert told.startswith("You may not cancel here")
+        assert told.startswith("You may not cancel runs here")
 
 
 @pytest.mark.parametrize("entry", ["discord-role:900", f"discord-channel:{CHANNEL}"])

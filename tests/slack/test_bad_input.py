@@ -131,7 +131,7 @@ async def test_a_group_that_cannot_be_read_has_no_members(
     async with on_stage(slack, tmp_path, repository, access=access) as stage:
         slack.fail("usergroups.users.list", Refused("missing_scope"))
         told = await stage.told(await stage.says("run quick"))
-        assert "You may not run here" in told.text
+        assert "You may not start runs here" in told.text
         assert await stage.runs() == set()
 
 

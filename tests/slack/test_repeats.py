@@ -284,7 +284,7 @@ async def test_who_lost_the_role_meanwhile_still_gets_the_first_answer(house: Ho
         assert [word for _, word, _, _ in scene.recorded()] == ["resumed"]
         # A new wish of hers is another matter.
         said = await scene.told(mention(f"cancel {house.run_id}"))
-        assert said.text.startswith("You may not cancel here")
+        assert said.text.startswith("You may not cancel runs here")
 
 
 async def test_a_role_by_channel_counts_after_a_kill_as_before(house: House) -> None:
