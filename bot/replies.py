@@ -308,8 +308,8 @@ def denied(role: Role, needed: Role, who_can: Sequence[str], actor: str, verb: s
     can = ", ".join(who_can) if who_can else "nobody yet: the configuration names no one"
     have = f"your role is {role.word}" if role else "no access list names you"
     return (
-        f"You may not {_MAY.get(verb, 'look at runs')} here: that needs the role {needed.word}, and {have}. Nothing changed."
-        f" Who can: {can}. Your id for the access list is {actor}."
+        f"You may not {_MAY.get(verb, 'look at runs')} here: that needs the role {needed.word},"
+        f" and {have}. Nothing changed. Who can: {can}. Your id for the access list is {actor}."
     )
 
 
