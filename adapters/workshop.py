@@ -6,14 +6,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from adapters import processes
-from adapters.worktrees import Worktrees, may_have_remote
+from adapters.worktrees import STRAY_GIT, Worktrees, may_have_remote
 from bot.config import ECOSYSTEM
 from bot.output import Output
 from bot.run import Run, Worktree
 from bot.supervision import Order
 from bot.workshop import Prepared, Pushed
 
-_STRAY_GIT = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"})
 _SHARED_BYTES = 32 * 1024
 _SHELL = ("/bin/sh", "-c")
 
@@ -137,7 +136,7 @@ def environment(run: Run, ours: Mapping[str, str]) -> dict[str, str]:
     kept = {
         name: value
         for name, value in ours.items()
-        if name not in ECOSYSTEM.keys() | _STRAY_GIT and not name.startswith("BATON_")
+        if name not in ECOSYSTEM.keys() | STRAY_GIT and not name.startswith("BATON_")
     }
     arguments = {f"BATON_ARG_{key.upper()}": value for key, value in run.arguments.items()}
     return {

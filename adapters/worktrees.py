@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import os
 import re
 import sys
 from contextlib import suppress
@@ -12,6 +13,8 @@ from bot.hosts import Host
 from bot.run import Worktree
 from bot.workshop import Prepared, Pushed
 
+STRAY_GIT = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"})
+"""What git takes for its own from whoever started Baton within a hook."""
 _SCRIPT = Path(__file__).with_name("branch") / "__main__.py"
 _NOT_PREPARED = "The preparation of the worktree was cut short."
 _NOT_PUSHED = "The push was cut short."
@@ -123,21 +126,30 @@ def may_have_remote(repository: str) -> bool:
 
 
 async def _git(path: Path, *words: str) -> str:
-    """What git says about a worktree; nothing of it is taken for a filter or a pager to run."""
-    git = await asyncio.create_subprocess_exec(
-        *("git", "-C", str(path), "--no-optional-locks", "-c", "core.fsmonitor=false", *words),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
+    """What git says about a worktree: no lock, no monitor, and no more of it than is shown."""
+    ours = {name: value for name, value in os.environ.items() if name not in STRAY_GIT}
+    try:
+        git = await asyncio.create_subprocess_exec(
+            *("git", "-C", str(path), "--no-optional-locks", "-c", "core.fsmonitor=false", *words),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env=ours,
+        )
+    except OSError:
+        return ""
+    assert git.stdout is not None  # noqa: S101 - it is a pipe
     try:
         async with asyncio.timeout(_TELLS_SECONDS):
-            said, _ = await git.communicate()
+            return (await git.stdout.readexactly(_MOST_TOLD)).decode("utf-8", "replace")
+    except asyncio.IncompleteReadError as all_of_it:
+        return all_of_it.partial.decode("utf-8", "replace")
     except TimeoutError:
-        git.kill()
-        await git.wait()
         return ""
-    return said[:_MOST_TOLD].decode("utf-8", "replace")
+    finally:
+        with suppress(ProcessLookupError):
+            git.kill()
+        await git.wait()
 
 
 def _directory(root: str, repository: str, branch: str) -> str:

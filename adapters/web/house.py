@@ -16,7 +16,8 @@ class WebHouse:
     """What the pages and the API need of the rest of Baton.
 
     `policy` says who may. `workflows` are those that can be started, with their descriptions.
-    `changes` tells what a run's worktree holds; `ready` names what is not, and why.
+    `changes` tells what a run's worktree holds, if git tells that within so many seconds; `ready`
+    names what is not, and why.
     """
 
     store: Store
@@ -26,7 +27,7 @@ class WebHouse:
     workflows: Mapping[str, str]
     host: str
     log_path: Callable[[str], Path]
-    changes: Callable[[Run], Awaitable[str]]
+    changes: Callable[[Run, float], Awaitable[str]]
     ready: Callable[[], Awaitable[Mapping[str, str]]]
     public_url: str = ""
 

@@ -22,6 +22,7 @@ from bot.run import Run, RunStatus
 from bot.watching import Page, Wanted
 
 _LISTED = 50
+_GIT_SECONDS = 0.5
 _NOT_FOUND = 404
 
 router = APIRouter(include_in_schema=False)
@@ -115,7 +116,9 @@ async def show_run(visit: Visiting, run_id: str) -> Response:
 async def _run_page(visit: Visit, run_id: str, answer: Answer | None = None) -> Response:
     house = visit.house
     seen = await house.store.read(lambda tx: view.run_view(tx, run_id))
-    changes, log = await asyncio.gather(_changes(visit, seen.run), log_end(house, run_id))
+    # Whoever changed something is answered at once.
+    patience = 0 if answer else _GIT_SECONDS
+    changes, log = await asyncio.gather(_changes(visit, seen.run, patience), log_end(house, run_id))
     return visit.page(
         "run.html",
         HTTP_STATUSES[answer.word] if answer else 200,
@@ -127,9 +130,9 @@ async def _run_page(visit: Visit, run_id: str, answer: Answer | None = None) -> 
     )
 
 
-async def _changes(visit: Visit, run: Run) -> str:
+async def _changes(visit: Visit, run: Run, patience_seconds: float) -> str:
     """What git says of the worktree, without what would steer a terminal."""
-    told = await visit.house.changes(run)
+    told = await visit.house.changes(run, patience_seconds)
     return "\n".join(plain(line) for line in told.splitlines())
 
 

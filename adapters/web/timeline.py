@@ -67,7 +67,7 @@ def timeline(
     run: Run, attempts: Sequence[Attempt], events: Sequence[AuditEvent], now: float
 ) -> Timeline:
     """What is drawn of a run at this moment."""
-    spans = [*(_attempted(run, one, now) for one in attempts), *_waits(run, events, now)]
+    spans = [*(_attempted(run, one, events, now) for one in attempts), *_waits(run, events, now)]
     spans.sort(key=lambda span: span.start)
     first = min((span.start for span in spans), default=now)
     length = max(max((span.end for span in spans), default=now) - first, 1.0)
@@ -99,28 +99,38 @@ def _ticks(length: float) -> Sequence[Tick]:
 _ENDINGS = {"running": "is running", "done": "done", "failed": "did not complete"}
 
 
-def _attempted(run: Run, attempt: Attempt, now: float) -> _Span:
+def _attempted(run: Run, attempt: Attempt, events: Sequence[AuditEvent], now: float) -> _Span:
     kind = _kind(run, attempt)
     code = f", exit code {attempt.exit_code}" if attempt.exit_code else ""
     told = f"{attempt.name}, attempt {attempt.number}: {_ENDINGS[kind]}{code}"
-    end = max(attempt.started_at, _end(run, attempt, now))
+    end = max(attempt.started_at, _end(run, attempt, events, now))
     return _Span(attempt.position, attempt.started_at, end, kind, told)
 
 
-def _end(run: Run, attempt: Attempt, now: float) -> float:
+_CUTS = frozenset({"cancel", "lost", "move", "resume"})
+
+
+def _end(run: Run, attempt: Attempt, events: Sequence[AuditEvent], now: float) -> float:
     """When an attempt ended; one that lasts goes on until now, one that was cut off until then."""
     if attempt.ended_at is not None:
         return attempt.ended_at
-    return now if _lasts(run, attempt) else run.last_activity_at or 0
+    if _lasts(run, attempt):
+        return now
+    cuts = (
+        event.at
+        for event in events
+        if event.verb in _CUTS and event.to_status and event.at >= attempt.started_at
+    )
+    return min(cuts, default=run.last_activity_at or attempt.started_at)
 
 
 def _lasts(run: Run, attempt: Attempt) -> bool:
     current = (attempt.epoch, attempt.position) == (run.epoch, run.steps_done)
-    return current and run.status is RunStatus.RUNNING and attempt.ended_at is None
+    return current and run.status is RunStatus.RUNNING and not run.stale
 
 
 def _kind(run: Run, attempt: Attempt) -> str:
-    if _lasts(run, attempt):
+    if attempt.ended_at is None and _lasts(run, attempt):
         return "running"
     return "done" if attempt.exit_code == 0 else "failed"
 

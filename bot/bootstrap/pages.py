@@ -11,6 +11,7 @@ from socket import socket
 from starlette.routing import BaseRoute
 
 from adapters.web.app import application
+from adapters.web.changes import Changes
 from adapters.web.guard import Guard
 from adapters.web.house import WebHouse
 from adapters.web.serve import bound, listening
@@ -70,7 +71,7 @@ def _house(installation: Installation, service: Service, feed: RunFeed) -> WebHo
         workflows={name: workflow.description for name, workflow in catalogue.items()},
         host=installation.conductor.house.host,
         log_path=installation.workshop.log_path,
-        changes=installation.workshop.changes,
+        changes=Changes(installation.workshop.changes).of,
         ready=partial(_wrong, installation, service),
         public_url=installation.settings.server.public_url,
     )

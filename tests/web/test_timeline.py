@@ -1,6 +1,7 @@
 """The drawing of a run's steps: to scale, and true of what lasts and what was cut off."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -66,6 +67,30 @@ def test_an_attempt_that_lasts_goes_on_until_now() -> None:
 def test_an_attempt_that_was_cut_off_ends_with_what_was_last_heard() -> None:
     cut_off = [attempt(0, 0, None, None)]
     shown = timeline(run(RunStatus.FAILED, last_activity_at=BEGAN + 10), cut_off, (), BEGAN + 9999)
+    assert drawn(shown.bars) == [(0, 100, "failed", "build, attempt 1: did not complete, 10.0 s")]
+
+
+def test_an_attempt_that_was_cancelled_ends_with_the_cancel() -> None:
+    events = [moved(5, "start", "pending", "running"), moved(30, "cancel", "running", "cancelled")]
+    cancelled = run(RunStatus.CANCELLED, last_activity_at=BEGAN + 10)
+    shown = timeline(cancelled, [attempt(0, 10, None, None)], events, BEGAN + 9999)
+    assert shown.bars[0].told == "build, attempt 1: did not complete, 20.0 s"
+
+
+def test_an_attempt_of_an_earlier_claim_ends_before_the_next_one() -> None:
+    events = [moved(70, "lost", "running", "running"), moved(80, "resume", "running", "running")]
+    again = run(RunStatus.RUNNING, last_activity_at=BEGAN + 500)
+    attempts = [replace(attempt(0, 10, None, None), epoch=1), attempt(0, 100, None, None)]
+    shown = timeline(again, attempts, events, BEGAN + 500)
+    assert [bar.told for bar in shown.bars] == [
+        "build, attempt 1: did not complete, 1 min 0 s",
+        "build, attempt 1: is running, 6 min 40 s",
+    ]
+
+
+def test_an_attempt_whose_worker_is_silent_does_not_go_on() -> None:
+    silent = run(RunStatus.RUNNING, last_activity_at=BEGAN + 10, stale=True)
+    shown = timeline(silent, [attempt(0, 0, None, None)], (), BEGAN + 9999)
     assert drawn(shown.bars) == [(0, 100, "failed", "build, attempt 1: did not complete, 10.0 s")]
 
 
