@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+from codecs import getincrementaldecoder
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
@@ -16,18 +17,23 @@ _MOST_BYTES = 256 * 1024
 _MOST_AT_FIRST = 64 * 1024
 _LONGEST_LINE = 4000
 _QUIET_SECONDS = 1.0
+_INSIDE = 0x80
+"""The upper bits of each byte inside of a letter of UTF-8."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogPart:
-    """Whole lines, without what would steer a terminal, and the offset behind them."""
+    """Whole lines, without what would steer a terminal, and the offset behind them.
+
+    A line that is longer than a part comes in pieces.
+    """
 
     text: str
     following: int
 
 
 async def log_part(house: WebHouse, run_id: str, offset: int) -> LogPart:
-    """What stands in the log from an offset on; whole lines, or a piece of one that is too long."""
+    """What stands in the log from an offset on."""
     kept = await _kept(house, run_id)
     path = house.log_path(run_id)
     if kept is None and await asyncio.to_thread(path.exists):
@@ -61,13 +67,20 @@ async def _kept(house: WebHouse, run_id: str) -> Output | None:
 def _read_end(path: Path) -> LogPart:
     try:
         with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _MOST_AT_FIRST))
-            if file.tell():
-                file.readline(_MOST_BYTES)
-            start = file.tell()
+            size = file.seek(0, os.SEEK_END)
+            start = file.seek(max(0, size - _MOST_AT_FIRST))
+            begun = file.read(_MOST_AT_FIRST) if start else b""
     except OSError:
         return LogPart("", 0)
-    return _read(path, start)
+    return _read(path, start + _beginning(begun))
+
+
+def _beginning(end_of_file: bytes) -> int:
+    """Where its first line begins, or its first letter where it is one line."""
+    line = end_of_file.find(b"\n") + 1
+    if 0 < line < len(end_of_file):
+        return line
+    return next((at for at, byte in enumerate(end_of_file[:4]) if byte & 0xC0 != _INSIDE), 0)
 
 
 def _read(path: Path, offset: int) -> LogPart:
@@ -82,14 +95,26 @@ def _read(path: Path, offset: int) -> LogPart:
 
 
 def _part(output: Output) -> LogPart:
-    found, quiet = output.content, output.still
-    if b"\n" in found or (len(found) < _MOST_BYTES and not quiet):
-        # The last line may be under way; it is, unless nothing has been written for a while.
-        found = found if quiet and len(found) < _MOST_BYTES else found[: found.rfind(b"\n") + 1]
-    lines = found.decode("utf-8", "replace").splitlines()
-    text = "".join(f"{_shortened(plain(line))}\n" for line in lines)
-    return LogPart(text, output.start + len(found))
+    found = _whole(output.content, quiet=output.still)
+    decoder = getincrementaldecoder("utf-8")("replace")
+    text = decoder.decode(found).replace("\r\n", "\n").replace("\r", "\n")
+    cut_off, _ = decoder.getstate()
+    clean = "\n".join(map(plain, text.split("\n")))
+    return LogPart(clean, output.start + len(found) - len(cut_off))
 
 
-def _shortened(line: str) -> str:
-    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}…"
+def _whole(found: bytes, *, quiet: bool) -> bytes:
+    """Lines that came to their end; the last one may be under way, unless all has been quiet."""
+    # A carriage return ends a line as well, but for one whose line feed is yet to come.
+    ended = max(found.rfind(b"\n"), found.rfind(b"\r", 0, -1)) + 1
+    if len(found) == _MOST_BYTES:
+        return found[:ended] or found
+    return found if quiet else found[:ended]
+
+
+def shortened(text: str) -> str:
+    """The same with an ellipsis for the rest of each line that no page can show."""
+    return "\n".join(
+        line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}…"
+        for line in text.split("\n")
+    )

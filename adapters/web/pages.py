@@ -14,7 +14,7 @@ from fastapi.responses import (
 from pydantic import BaseModel, Field
 
 from adapters.web import api, streams, view
-from adapters.web.logs import log_end, log_part, whole_log
+from adapters.web.logs import LogPart, log_end, log_part, shortened, whole_log
 from adapters.web.visit import Sending, Visit, Visiting
 from bot.commands.looking import plain
 from bot.outcome import HTTP_STATUSES, Answer, Word
@@ -124,7 +124,7 @@ async def _run_page(visit: Visit, run_id: str, answer: Answer | None = None) -> 
         HTTP_STATUSES[answer.word] if answer else 200,
         seen=seen,
         changes=changes,
-        log=log,
+        log=LogPart(shortened(log.text), log.following),
         answer=answer,
         delivery=secrets.token_hex(8),
     )
@@ -144,7 +144,8 @@ async def show_log(
     run = await visit.house.store.read(lambda tx: tx.runs.get(run_id))
     if run is None:
         return PlainTextResponse("", _NOT_FOUND)
-    return api.part_response(await log_part(visit.house, run.id, offset))
+    part = await log_part(visit.house, run.id, offset)
+    return api.part_response(LogPart(shortened(part.text), part.following))
 
 
 @router.get("/runs/{run_id}/log.txt")

@@ -101,10 +101,15 @@ _ENDINGS = {"running": "is running", "done": "done", "failed": "did not complete
 
 def _attempted(run: Run, attempt: Attempt, events: Sequence[AuditEvent], now: float) -> _Span:
     kind = _kind(run, attempt)
-    code = f", exit code {attempt.exit_code}" if attempt.exit_code else ""
-    told = f"{attempt.name}, attempt {attempt.number}: {_ENDINGS[kind]}{code}"
+    told = f"{attempt.name}, attempt {attempt.number}: {_ENDINGS[kind]}{_code(attempt.exit_code)}"
     end = max(attempt.started_at, _end(run, attempt, events, now))
     return _Span(attempt.position, attempt.started_at, end, kind, told)
+
+
+def _code(exit_code: int | None) -> str:
+    if not exit_code:
+        return ""
+    return f", exit code {exit_code}" if exit_code > 0 else ", stopped"
 
 
 _CUTS = frozenset({"cancel", "lost", "move", "resume"})

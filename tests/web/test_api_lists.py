@@ -170,14 +170,36 @@ async def test_the_last_line_comes_in_the_end_though_nothing_ended_it(web: Web) 
     path = web.installation.workshop.log_path(run_id)
     os.utime(path, (BEGAN, BEGAN))
     answer = await script.get(f"/api/runs/{run_id}/logs")
-    assert (answer.text, answer.headers["Log-Next-Offset"]) == ("one\nlast words\n", "14")
+    assert (answer.text, answer.headers["Log-Next-Offset"]) == ("one\nlast words", "14")
+    with path.open("ab") as log:
+        log.write(b" but one\n")
+    rest = await script.get(f"/api/runs/{run_id}/logs?offset=14")
+    assert rest.text == " but one\n"
 
 
-async def test_one_endless_line_does_not_stop_the_reader(web: Web) -> None:
+@pytest.mark.parametrize("letter", ["x", "ü", "🙂"])
+async def test_a_line_longer_than_a_part_comes_in_pieces(web: Web, letter: str) -> None:
     script = await web.script("viewer")
-    run_id = log_of(web, b"x" * 600_000 + b"\nlast\n")
-    found = [part.text async for part in parts(script, run_id)]
-    assert found[-1].endswith("\nlast\n")
+    written = f"a{letter * 200_000}\nlast\n"
+    run_id = log_of(web, written.encode())
+    assert "".join([part.text async for part in parts(script, run_id)]) == written
+
+
+@pytest.mark.parametrize("letter", ["x", "ü", "🙂"])
+async def test_a_page_shows_the_end_of_what_has_no_end_of_line(web: Web, letter: str) -> None:
+    browser = await web.browser("viewer")
+    run_id = log_of(web, f"a{letter * 100_000}".encode())
+    os.utime(web.installation.workshop.log_path(run_id), (BEGAN, BEGAN))
+    page = await browser.get(f"/runs/{run_id}")
+    assert f"{letter * 4000}…" in page.text
+    assert "\ufffd" not in page.text
+
+
+async def test_a_carriage_return_ends_a_line(web: Web) -> None:
+    script = await web.script("viewer")
+    run_id = log_of(web, b"10 %\r20 %\rdone\r\nnext\r")
+    first = await script.get(f"/api/runs/{run_id}/logs")
+    assert (first.text, first.headers["Log-Next-Offset"]) == ("10 %\n20 %\ndone\n", "16")
 
 
 async def test_a_log_that_is_not_there_is_empty(web: Web) -> None:
