@@ -40,6 +40,8 @@ def parse(message: Message, verbs: Collection[str]) -> Parsed:
     text = _CONTROL.sub(" ", message.text).strip()
     if not text:
         return NotForUs()
+    if "\0" in message.text and message.addressed:
+        return Answered(replies.no_text())
     first, *following = text.split(maxsplit=1)
     rest = following[0] if following else ""
     verb = first.removeprefix("/").lower()

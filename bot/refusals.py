@@ -19,6 +19,34 @@ def bad_request(where: str, what: str) -> str:
     return f"{where}: {what}. Nothing changed."
 
 
+def no_text() -> str:
+    """Something that no text can have, and no database takes."""
+    return "There is a NUL character in that, which no text has. Nothing changed."
+
+
+def no_json(what: str) -> str:
+    """A body that cannot be read."""
+    return f"The body is no JSON that can be used: {what}. Nothing changed."
+
+
+def no_object() -> str:
+    """A body of another kind than the one that is expected."""
+    return (
+        "The body has to be a JSON object, sent with Content-Type: application/json. Nothing"
+        " changed."
+    )
+
+
+def unreadable() -> str:
+    """A body that is nothing of what was expected."""
+    return "The body cannot be read. Nothing changed."
+
+
+def key_twice(key: str) -> str:
+    """An object of a body names one thing twice, so that nobody knows which one counts."""
+    return f"the key {key} is there twice"
+
+
 def body_too_large(limit: int) -> str:
     """More than Baton reads."""
     return f"The body is larger than {limit // 1024} KiB, so I did not read it. Nothing changed."

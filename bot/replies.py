@@ -260,6 +260,11 @@ def too_long(limit: int) -> str:
     )
 
 
+def no_text() -> str:
+    """The message has what no argument of a process can have."""
+    return "There is a NUL character in that message, so I did not read it. Nothing changed."
+
+
 def unknown_workflow(name: str, known: Iterable[str]) -> str:
     """No workflow has this name."""
     names = ", ".join(sorted(known))

@@ -1,6 +1,7 @@
 """What a page shows beside the runs themselves: pages of runs, attempts, and what has changed."""
 
 import base64
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
@@ -99,9 +100,12 @@ def _continued(after: str) -> dict[str, object]:
     padded = after + "=" * (-len(after) % 4)
     at, _, run_id = base64.urlsafe_b64decode(padded).decode("ascii").partition("-")
     try:
-        return {"before_at": float.fromhex(at), "before_id": run_id}
+        moment = float.fromhex(at)
     except OverflowError as error:
         raise ValueError(after) from error
+    if not math.isfinite(moment) or not run_id.isalnum():
+        raise ValueError(after)
+    return {"before_at": moment, "before_id": run_id}
 
 
 def _cursor(run: Run) -> str:

@@ -3,14 +3,16 @@
 from dataclasses import replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from fastapi.security import HTTPBearer
 
 from adapters.web import streams
+from adapters.web.bodies import StrictRoute
 from adapters.web.guard import Caller
 from adapters.web.house import WebHouse
 from adapters.web.logs import LogPart, log_part
+from adapters.web.naming import RunPath
 from adapters.web.problems import problem, refusal
 from adapters.web.schema import (
     ClaimModel,
@@ -31,14 +33,6 @@ _LISTED = 50
 _LONGEST_KEY = 200
 _OK = 200
 
-RunPath = Annotated[
-    str,
-    Path(
-        max_length=64,
-        description="a run's id, or a unique prefix of 4 or more",
-        examples=["k3x9mq2a"],
-    ),
-]
 Key = Annotated[
     str | None,
     Header(
@@ -80,7 +74,9 @@ def _house(request: Request) -> WebHouse:
 
 
 House = Annotated[WebHouse, Depends(_house)]
-router = APIRouter(prefix="/api", dependencies=[Depends(_bearer)], tags=["runs"])
+router = APIRouter(
+    prefix="/api", dependencies=[Depends(_bearer)], tags=["runs"], route_class=StrictRoute
+)
 
 
 def _message(caller: Caller, text: str, key: str | None = None) -> Message:
@@ -108,15 +104,10 @@ def _told(answer: Answer) -> JSONResponse:
 
 async def _shown(house: WebHouse, caller: Caller, verb: str, run: str) -> Answer:
     """The answer to a look. Raises RefusedError where there is nothing to be shown."""
-    answer = await _ask(house, _message(caller, f"{verb} {named(run)}"))
+    answer = await _ask(house, _message(caller, f"{verb} {run}"))
     if answer.word is not Word.SHOWN:
         raise RefusedError(problem(answer))
     return answer
-
-
-def named(run: str) -> str:
-    """One word that can be seen, whatever stands in the path: without one, any run would do."""
-    return "".join(letter for letter in run if letter.isprintable() and not letter.isspace()) or "?"
 
 
 # --- looking ---------------------------------------------------------------------------------
@@ -232,7 +223,7 @@ async def resume_run(
     house: House, caller: Asking, run: RunPath, claim: ClaimModel | None = None, key: Key = None
 ) -> JSONResponse:
     """Go on with a run, or pass its gate."""
-    asked = _message(caller, f"resume {named(run)}", key)
+    asked = _message(caller, f"resume {run}", key)
     return _told(await _ask(house, replace(asked, seen_epoch=claim.epoch if claim else None)))
 
 
@@ -241,5 +232,5 @@ async def cancel_run(
     house: House, caller: Asking, run: RunPath, claim: ClaimModel | None = None, key: Key = None
 ) -> JSONResponse:
     """End a run for good, or decline its gate."""
-    asked = _message(caller, f"cancel {named(run)}", key)
+    asked = _message(caller, f"cancel {run}", key)
     return _told(await _ask(house, replace(asked, seen_epoch=claim.epoch if claim else None)))

@@ -1,8 +1,9 @@
 """The one ASGI application: pages, API, health, and whatever a platform mounts beside them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request
@@ -10,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Match, Route
 
 from adapters.web import api, health, pages, signin
 from adapters.web.api import RefusedError
@@ -25,6 +26,7 @@ from bot.dispatcher import explained
 from bot.outcome import HTTP_STATUSES, Word, answer_of
 from bot.ports import DatabaseUnavailableError
 
+_ROUTERS = (api.router, health.router, signin.router, pages.router)
 _STATIC = Path(__file__).with_name("static")
 _ABOUT = (
     "Start, resume and cancel workflow runs, and look at them. Every answer has an `outcome` for"
@@ -47,10 +49,8 @@ def application(
         redirect_slashes=False,
     )
     app.state.house, app.state.guard = house, guard
-    app.include_router(api.router)
-    app.include_router(health.router)
-    app.include_router(signin.router)
-    app.include_router(pages.router)
+    for router in _ROUTERS:
+        app.include_router(router)
     app.router.routes.extend(mounted)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     _explain_errors(app)
@@ -90,22 +90,49 @@ async def _refused(_request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
-    reply = refusals.bad_request(where, str(first["msg"]).lower())
-    return told(request, refusal(Word.INVALID, reply, 422))
+    return told(request, refusal(Word.INVALID, _what_is_wrong(error.errors()[0]), 422))
+
+
+def _what_is_wrong(first: Mapping[str, Any]) -> str:
+    """The first thing that cannot be used."""
+    kind, where = first["type"], ".".join(str(part) for part in first["loc"] if part != "body")
+    if kind == "json_invalid":
+        return refusals.no_json(first["ctx"]["error"])
+    if not where and kind in _NO_OBJECT:
+        return refusals.no_object()
+    what = "it has characters that cannot stand there" if kind == _PATTERN else first["msg"].lower()
+    return refusals.bad_request(where or "body", what)
+
+
+_PATTERN = "string_pattern_mismatch"
+_NO_OBJECT = frozenset({"missing", "model_attributes_type", "model_type", "dict_type"})
 
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
     # The contract calls a body that cannot be read what it calls one that cannot be used.
     status = 422 if error.status_code == HTTPStatus.BAD_REQUEST else error.status_code
-    found = _WORDS.get(status)
+    found = _WORDS.get(error.status_code)
     word, reply = found or (Word.INVALID, refusals.bad_request("request", str(error.detail)))
-    return told(request, refusal(word, reply, status, dict(error.headers or {})))
+    headers = dict(error.headers or {})
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(sorted(_methods(request))) or headers.get("Allow", "")
+    return told(request, refusal(word, reply, status, headers))
+
+
+def _methods(request: Request) -> set[str]:
+    """Every method that this address takes: more than one route may have it."""
+    return {
+        method
+        for router in _ROUTERS
+        for route in router.routes
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+        for method in route.methods or ()
+    }
 
 
 _WORDS = {
+    400: (Word.INVALID, refusals.unreadable()),
     404: (Word.NOT_FOUND, refusals.no_such_address()),
     413: (Word.INVALID, refusals.body_too_large(LARGEST_BODY)),
     405: (Word.INVALID, refusals.no_such_method()),

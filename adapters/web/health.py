@@ -7,22 +7,24 @@ from adapters.web.api import House
 from adapters.web.metrics import MEDIA_TYPE, metrics
 
 router = APIRouter(include_in_schema=False)
+_LOOKS = ["GET", "HEAD"]
+"""Many a monitor asks for the head alone."""
 
 
-@router.get("/healthz")
+@router.api_route("/healthz", methods=_LOOKS)
 async def healthz() -> PlainTextResponse:
     """This process answers."""
     return PlainTextResponse("ok\n")
 
 
-@router.get("/readyz")
+@router.api_route("/readyz", methods=_LOOKS)
 async def readyz(house: House) -> JSONResponse:
     """Whether everything that it needs is there; 503 with what is not."""
     wrong = await house.ready()
     return JSONResponse({"ready": not wrong, "wrong": wrong}, 503 if wrong else 200)
 
 
-@router.get("/metrics")
+@router.api_route("/metrics", methods=_LOOKS)
 async def show_metrics(house: House) -> Response:
     """How Baton does, for Prometheus; it names no run and no person."""
     return Response(await metrics(house), media_type=MEDIA_TYPE)

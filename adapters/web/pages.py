@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 
 from adapters.web import api, streams, view
 from adapters.web.logs import LogPart, log_end, log_part, shortened, whole_log
+from adapters.web.naming import RunPath
 from adapters.web.visit import Sending, Visit, Visiting
 from bot.commands.looking import plain
 from bot.outcome import HTTP_STATUSES, Answer, Word
@@ -53,19 +54,22 @@ class Filters(BaseModel):
         )
 
 
+Delivery = Annotated[str, Field(pattern=r"^[!-~]*$")]
+
+
 class Start(BaseModel):
     """The form that starts a run."""
 
     workflow: str = ""
     arguments: str = ""
-    delivery: str = ""
+    delivery: Delivery = ""
 
 
 class Change(BaseModel):
     """The form of a button."""
 
     epoch: Annotated[int, Field(ge=0, le=2**31)] | None = None
-    delivery: str = ""
+    delivery: Delivery = ""
 
 
 # --- looking ---------------------------------------------------------------------------------
@@ -102,9 +106,9 @@ async def _listed(visit: Visit, filters: Filters) -> Page:
 
 
 @router.get("/runs/{run_id}")
-async def show_run(visit: Visiting, run_id: str) -> Response:
+async def show_run(visit: Visiting, run_id: RunPath) -> Response:
     """One run: its steps, its log, its worktree, its history."""
-    answer = await visit.ask(f"status {api.named(run_id)}")
+    answer = await visit.ask(f"status {run_id}")
     if answer.word is not Word.SHOWN or answer.run_id is None:
         return visit.answered(answer)
     if answer.run_id != run_id:
@@ -138,7 +142,7 @@ async def _changes(visit: Visit, run: Run, patience_seconds: float) -> str:
 
 @router.get("/runs/{run_id}/log")
 async def show_log(
-    visit: Visiting, run_id: str, offset: Annotated[int, Query(ge=0, le=2**53)] = 0
+    visit: Visiting, run_id: RunPath, offset: Annotated[int, Query(ge=0, le=2**53)] = 0
 ) -> Response:
     """A part of the output, for the page that is open."""
     run = await visit.house.store.read(lambda tx: tx.runs.get(run_id))
@@ -149,7 +153,7 @@ async def show_log(
 
 
 @router.get("/runs/{run_id}/log.txt")
-async def show_whole_log(visit: Visiting, run_id: str) -> Response:
+async def show_whole_log(visit: Visiting, run_id: RunPath) -> Response:
     """All of the output, to be kept or searched."""
     run = await visit.house.store.read(lambda tx: tx.runs.get(run_id))
     if run is None:
@@ -173,7 +177,7 @@ async def loaded_again() -> Response:
 
 
 @router.get("/runs/{run_id}/resume")
-async def resumed_again(visit: Visiting, run_id: str) -> Response:
+async def resumed_again(visit: Visiting, run_id: RunPath) -> Response:
     """The same for a resume."""
     return await show_run(visit, run_id)
 
@@ -188,7 +192,7 @@ async def start_run(visit: Sending, form: Annotated[Start, Form()]) -> Response:
 
 
 @router.get("/runs/{run_id}/cancel")
-async def ask_to_cancel(visit: Visiting, run_id: str) -> Response:
+async def ask_to_cancel(visit: Visiting, run_id: RunPath) -> Response:
     """The question before a cancel, where there is no JavaScript to ask it."""
     run = await visit.house.store.read(lambda tx: tx.runs.get(run_id))
     if run is None:
@@ -199,19 +203,19 @@ async def ask_to_cancel(visit: Visiting, run_id: str) -> Response:
 
 
 @router.post("/runs/{run_id}/resume")
-async def resume_run(visit: Sending, run_id: str, form: Annotated[Change, Form()]) -> Response:
+async def resume_run(visit: Sending, run_id: RunPath, form: Annotated[Change, Form()]) -> Response:
     """Resume; the page of the run tells what came of it, and who was faster."""
     return await _changed(visit, "resume", run_id, form)
 
 
 @router.post("/runs/{run_id}/cancel")
-async def cancel_run(visit: Sending, run_id: str, form: Annotated[Change, Form()]) -> Response:
+async def cancel_run(visit: Sending, run_id: RunPath, form: Annotated[Change, Form()]) -> Response:
     """Cancel, which was asked about before."""
     return await _changed(visit, "cancel", run_id, form)
 
 
-async def _changed(visit: Visit, verb: str, run_id: str, form: Change) -> Response:
-    answer = await visit.ask(f"{verb} {api.named(run_id)}", form.delivery, form.epoch)
+async def _changed(visit: Visit, verb: str, run_id: RunPath, form: Change) -> Response:
+    answer = await visit.ask(f"{verb} {run_id}", form.delivery, form.epoch)
     if answer.run_id is None:
         return visit.answered(answer)
     return await _run_page(visit, answer.run_id, answer)

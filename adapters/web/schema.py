@@ -150,7 +150,7 @@ class HistoryModel(BaseModel):
 
 
 _PLAIN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\u200b-\u200f\u202a-\u202e\u2066-\u2069]*$"
-_Value = Annotated[str, Field(pattern=_PLAIN, max_length=32 * 1024)]
+_Value = Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=32 * 1024)]
 _Key = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 
 

@@ -5,7 +5,7 @@ Plain ASGI, so that a stream goes through as it comes.
 
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders
@@ -64,17 +64,24 @@ class Shield:
             await self._app(scope, receive, send)
             return
         answered = self._answering(scope, send)
-        refused = self._refused(scope["path"], Headers(scope=scope), scope["method"])
+        refused = self._refused(scope, Headers(scope=scope))
         if refused is not None:
             await told(Request(scope), refused)(scope, receive, answered)
             return
         await self._app(scope, _measured(receive), answered)
 
-    def _refused(self, path: str, headers: Headers, method: str) -> JSONResponse | None:
+    def _refused(self, scope: Scope, headers: Headers) -> JSONResponse | None:
+        path, method, query = (
+            scope["path"],
+            scope["method"],
+            scope["query_string"].decode("latin-1"),
+        )
         if path not in _ASKED_BY_ADDRESS and _name(headers.get("host", "")) not in self._hosts:
             return refusal(Word.DENIED, refusals.unknown_host(), 421)
         if method in _UNSAFE and _foreign(headers):
             return refusal(Word.DENIED, refusals.foreign_origin(), 403)
+        if "\0" in unquote(query):
+            return refusal(Word.INVALID, refusals.no_text(), 422)
         length = headers.get("content-length", "0")
         if length.isdigit() and int(length) > LARGEST_BODY:
             return refusal(Word.INVALID, refusals.body_too_large(LARGEST_BODY), 413)

@@ -37,7 +37,7 @@ _CHECKS: list[Callable[..., Any]] = [
 ]
 
 
-async def _explored(web: Web, directory: Path, examples: int, seconds: int) -> None:
+async def explored(web: Web, directory: Path, examples: int, seconds: int) -> None:
     """Schemathesis's own run in a process of its own: examples, boundaries, and at random.
 
     That valid data is always accepted is no promise: a workflow has to be there.
@@ -63,12 +63,12 @@ async def _explored(web: Web, directory: Path, examples: int, seconds: int) -> N
 
 
 async def test_the_description_holds_for_whatever_is_sent(web: Web, tmp_path: Path) -> None:
-    await _explored(web, tmp_path, 6, 8)
+    await explored(web, tmp_path, 6, 8)
 
 
 @pytest.mark.soak
 async def test_the_description_holds_for_long(web: Web, tmp_path: Path) -> None:
-    await _explored(web, tmp_path, 3000, 1800)
+    await explored(web, tmp_path, 3000, 1800)
 
 
 # --- runs that are there ---------------------------------------------------------------------
