@@ -76,7 +76,10 @@ class Keys(Protocol):
         """Note that a token was used just now."""
 
     def revoke(self, name: str) -> bool:
-        """The token of this name opens nothing any more; False where there is none."""
+        """The token of this name opens nothing any more; False where there is none.
+
+        Neither does a session of this name that was opened by the link of a local start.
+        """
 
     def open_session(self, session: Session, digest: str) -> None:
         """Somebody signed in."""

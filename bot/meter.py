@@ -38,6 +38,8 @@ class Meter:
 
     commands: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """By verb, door and outcome."""
+    sign_ins: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By door and outcome; at the API only those that were denied."""
     lock_wait: Durations = field(default_factory=Durations)
     transaction: Durations = field(default_factory=Durations)
     asked_for_patience: Counter[str] = field(default_factory=Counter)

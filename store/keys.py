@@ -40,6 +40,9 @@ _SESSION = Statement(
     )
 )
 _CLOSE = Statement(delete(sessions).where(sessions.c.digest == bindparam("digest")))
+_CLOSE_LINKED = Statement(
+    delete(sessions).where(sessions.c.name == bindparam("named"), sessions.c.token.is_(None))
+)
 _EXPIRED = Statement(delete(sessions).where(sessions.c.expires_at <= bindparam("now")))
 
 
@@ -87,7 +90,8 @@ class KeyRing:
         _USED.run(self._connection, values)
 
     def revoke(self, name: str) -> bool:
-        return _REVOKE.run(self._connection, {"named": name, "now": self._now}) == 1
+        revoked = _REVOKE.run(self._connection, {"named": name, "now": self._now})
+        return revoked + _CLOSE_LINKED.run(self._connection, {"named": name}) > 0
 
     def open_session(self, session: Session, digest: str) -> None:
         _EXPIRED.run(self._connection, {"now": self._now})

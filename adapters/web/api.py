@@ -24,6 +24,7 @@ from adapters.web.schema import (
 )
 from bot import refusals
 from bot.conversation import Conversation, Door, Message
+from bot.meter import METER
 from bot.outcome import HTTP_STATUSES, Answer, Word, run_json
 from bot.run import RunStatus
 from bot.watching import Wanted
@@ -59,6 +60,7 @@ async def _caller(request: Request) -> Caller:
         request.headers.get("Authorization")
     )
     if caller is None:
+        METER.sign_ins[Door.API, Word.DENIED] += 1
         challenge = {"WWW-Authenticate": 'Bearer realm="baton"'}
         raise RefusedError(refusal(Word.DENIED, refusals.no_token(), 401, challenge))
     return caller

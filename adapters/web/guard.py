@@ -5,22 +5,20 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from adapters.web.attempts import Attempts
+from bot import log
 from bot.access import Role, granted
-from bot.conversation import Author
+from bot.conversation import Author, Door
 from bot.keys import SESSION_SECONDS, Session, digest, new_secret
+from bot.meter import METER
+from bot.outcome import AuditEvent, Word
 from bot.ports import DatabaseUnavailableError, Store, Transaction
 
-COOKIE = "baton_session"
 _BEARER = "bearer "
 _USED_SECONDS = 60.0
-_MOST_FAILURES = 10
-FAILURE_SECONDS = 60
-_MOST_ADDRESSES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,29 +35,6 @@ class Caller:
         return Author(f"{platform}:{self.name}", granted(self.role), self.name, outsider=True)
 
 
-class Failures:
-    """Counts failed sign-ins of each address, so that nobody can try without end."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._failed: dict[str, deque[float]] = {}
-
-    def too_many(self, address: str) -> bool:
-        """Whether this address has to wait."""
-        failed = self._failed.get(address)
-        if failed is None:
-            return False
-        while failed and failed[0] < self._clock() - FAILURE_SECONDS:
-            failed.popleft()
-        return len(failed) >= _MOST_FAILURES
-
-    def note(self, address: str) -> None:
-        """One more failed."""
-        if len(self._failed) >= _MOST_ADDRESSES:
-            self._failed.clear()
-        self._failed.setdefault(address, deque(maxlen=_MOST_FAILURES)).append(self._clock())
-
-
 class Guard:
     """Knows tokens, sessions, and the one-time ticket of a local start."""
 
@@ -69,7 +44,8 @@ class Guard:
         self._local = local
         self._tickets: dict[str, tuple[str, Role]] = {}
         self._noting: set[asyncio.Task[None]] = set()
-        self.failures = Failures()
+        self._noted: dict[str, float] = {}
+        self.attempts = Attempts()
 
     def ticket(self, name: str, role: Role) -> str:
         """Opens one session, once, for whoever can read this terminal."""
@@ -87,12 +63,15 @@ class Guard:
         token = await self._store.read(lambda tx: tx.keys.token(digested))
         if token is None:
             return None
-        if (token.last_used_at or 0) < time.time() - _USED_SECONDS:
-            self._note_use(digested)
+        self._note_use(digested)
         return Caller(token.name, token.role)
 
     def _note_use(self, digested: str) -> None:
         """A look does not wait for this."""
+        now = time.monotonic()
+        if now - self._noted.get(digested, -_USED_SECONDS) < _USED_SECONDS:
+            return
+        self._noted[digested] = now
 
         async def note() -> None:
             with suppress(DatabaseUnavailableError):
@@ -109,6 +88,8 @@ class Guard:
         session = await self._store.read(lambda tx: tx.keys.session(digest(secret)))
         if session is None:
             return None
+        if session.token:
+            self._note_use(session.token)
         role = session.role if session.token else min(session.role, self._local)
         return Caller(session.name, role, _csrf(secret)) if role else None
 
@@ -145,13 +126,43 @@ class Guard:
         def open_session(tx: Transaction) -> None:
             tx.keys.close_session(digest(before))
             tx.keys.open_session(session, digest(cookie))
+            tx.audit.add(_event(tx, name, "sign-in", Word.SHOWN))
 
         await self._store.write(open_session)
+        METER.sign_ins[Door.WEB, Word.SHOWN] += 1
+        log.event("web.signin_completed", actor=f"{Door.WEB}:{name}")
         return cookie
 
-    async def sign_out(self, secret: str) -> None:
+    async def refuse(self, address: str) -> None:
+        """Somebody came with what opens nothing."""
+        log.event("web.signin_rejected", address=address)
+        detail = f"from {address}"
+        with suppress(DatabaseUnavailableError):
+            await self._store.write(
+                lambda tx: tx.audit.refused(_event(tx, "?", "sign-in", Word.DENIED, detail))
+            )
+
+    async def sign_out(self, name: str, secret: str) -> None:
         """The cookie opens nothing any more."""
-        await self._store.write(lambda tx: tx.keys.close_session(digest(secret)))
+
+        def close_session(tx: Transaction) -> None:
+            tx.keys.close_session(digest(secret))
+            tx.audit.add(_event(tx, name, "sign-out", Word.SHOWN))
+
+        await self._store.write(close_session)
+
+
+def _event(
+    tx: Transaction, name: str, verb: str, outcome: Word, detail: str | None = None
+) -> AuditEvent:
+    return AuditEvent(
+        at=tx.now,
+        actor=f"{Door.WEB}:{name}",
+        door=Door.WEB,
+        verb=verb,
+        outcome=outcome,
+        detail=detail,
+    )
 
 
 def _csrf(secret: str) -> str:

@@ -10,6 +10,9 @@ from bot.feed import RunFeed
 from bot.ports import Store
 from bot.run import Run
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+"""How this machine calls itself."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebHouse:

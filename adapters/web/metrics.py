@@ -1,7 +1,8 @@
 """`/metrics`: what Baton counts of itself and what the database tells, for Prometheus."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -49,22 +50,15 @@ class _Gathered(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The metrics, each with what it means."""
-        commands = CounterMetricFamily(
-            "baton_commands", "Commands carried out", labels=("verb", "door", "outcome")
+        yield _counter(
+            "baton_commands", "Commands answered", ("verb", "door", "outcome"), METER.commands
         )
-        for labels, count in METER.commands.items():
-            commands.add_metric(labels, count)
-        yield commands
+        yield _counter("baton_sign_ins", "Tokens that came", ("door", "outcome"), METER.sign_ins)
         yield _histogram("baton_lock_wait_seconds", "Wait for a conversation", METER.lock_wait)
         yield _histogram("baton_transaction_seconds", "Write of a command", METER.transaction)
-        patience = CounterMetricFamily(
-            "baton_platform_429s",
-            "Answers of a platform that asked for patience",
-            labels=("platform",),
-        )
-        for platform, count in METER.asked_for_patience.items():
-            patience.add_metric((platform,), count)
-        yield patience
+        patience = {(name,): count for name, count in METER.asked_for_patience.items()}
+        about = "Answers of a platform that asked for patience"
+        yield _counter("baton_platform_429s", about, ("platform",), patience)
         yield _gauge("baton_event_streams", "Open streams of events", self.streams)
         if self.state is not None:
             yield from _told(self.state)
@@ -78,6 +72,13 @@ def _told(state: _State) -> Iterator[Metric]:
     yield _gauge("baton_stale_leases", "Runs whose worker is overdue", state.stale_leases)
     lag = state.card_lag_seconds
     yield _gauge("baton_card_lag_seconds", "Age of the oldest change that no card shows", lag)
+
+
+def _counter(name: str, about: str, labels: Sequence[str], counts: Mapping[Any, int]) -> Metric:
+    counter = CounterMetricFamily(name, about, labels=labels)
+    for values, count in counts.items():
+        counter.add_metric(values, count)
+    return counter
 
 
 def _gauge(name: str, about: str, value: float) -> Metric:

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from adapters.web.house import LOOPBACK
 from adapters.web.problems import refusal
 from adapters.web.visit import told
 from bot import refusals
@@ -20,7 +21,6 @@ from bot.outcome import Word
 
 LARGEST_BODY = 1024**2
 """What Slack sends is the largest."""
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _ASKED_BY_ADDRESS = frozenset({"/healthz", "/readyz", "/metrics"})
 """What watches over containers knows only their addresses; nothing secret is told there."""
 _UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})

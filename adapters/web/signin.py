@@ -1,16 +1,19 @@
 """Signing in and out."""
 
-from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from adapters.web.guard import COOKIE, FAILURE_SECONDS, Guard
-from adapters.web.shield import LOOPBACK
+from adapters.web import cookie
+from adapters.web.attempts import WITHIN_SECONDS
+from adapters.web.guard import Guard
 from adapters.web.visit import Sending, page
 from bot import refusals
-from bot.keys import SESSION_SECONDS
+from bot.conversation import Door
+from bot.meter import METER
+from bot.outcome import Word
+from bot.ports import DatabaseUnavailableError
 
 router = APIRouter(include_in_schema=False)
 
@@ -25,45 +28,53 @@ async def show_sign_in(request: Request, ticket: str = "") -> Response:
     """The form; or, with the one-time link of a local start, in at once."""
     if not ticket:
         return page(request, "signin.html")
-    # A token has no business in an address, and another site's link is to sign nobody in.
-    return await _let_in(request, ticket, _guard(request).redeem)
+    # A token has no business in an address. Nobody guesses a ticket, so that attempts are not
+    # counted: any site could use them up for whoever looks at it.
+    secret = await _guard(request).redeem(ticket, cookie.secret_of(request))
+    return _in(request, secret) if secret else _refused(request)
 
 
 @router.post("/signin")
 async def sign_in(request: Request, token: Annotated[str, Form()] = "") -> Response:
     """In with a token."""
-    return await _let_in(request, token, _guard(request).sign_in)
-
-
-async def _let_in(
-    request: Request, secret: str, opens: Callable[[str, str], Awaitable[str | None]]
-) -> Response:
-    guard, address = _guard(request), request.client.host if request.client else ""
-    if guard.failures.too_many(address):
+    guard, address = _guard(request), _address(request)
+    if not guard.attempts.begin(address):
+        METER.sign_ins[Door.WEB, Word.BUSY] += 1
         refused = page(request, "signin.html", 429, failed=refusals.too_many_sign_ins())
-        refused.headers["Retry-After"] = str(FAILURE_SECONDS)
+        refused.headers["Retry-After"] = str(WITHIN_SECONDS)
         return refused
-    cookie = await opens(secret, request.cookies.get(COOKIE, ""))
-    if cookie is None:
-        guard.failures.note(address)
-        return page(request, "signin.html", 403, failed=refusals.opens_nothing())
+    try:
+        secret = await guard.sign_in(token, cookie.secret_of(request))
+    except DatabaseUnavailableError:
+        guard.attempts.forgive(address)
+        raise
+    if secret is None:
+        await guard.refuse(address)
+        return _refused(request)
+    guard.attempts.forgive(address)
+    return _in(request, secret)
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+def _refused(request: Request) -> Response:
+    METER.sign_ins[Door.WEB, Word.DENIED] += 1
+    return page(request, "signin.html", 403, failed=refusals.opens_nothing())
+
+
+def _in(request: Request, secret: str) -> Response:
     answer = RedirectResponse("/", 303)
-    answer.set_cookie(
-        COOKIE,
-        cookie,
-        max_age=int(SESSION_SECONDS),
-        httponly=True,
-        samesite="lax",
-        # Whoever is on this machine comes without a proxy, and so without https.
-        secure=request.app.state.house.secure and request.url.hostname not in LOOPBACK,
-    )
+    cookie.keep(request, answer, secret)
     return answer
 
 
 @router.post("/signout")
 async def sign_out(visit: Sending) -> Response:
     """Out; the cookie opens nothing any more."""
-    await _guard(visit.request).sign_out(visit.request.cookies.get(COOKIE, ""))
+    request = visit.request
+    await _guard(request).sign_out(visit.person.name, cookie.secret_of(request))
     answer = RedirectResponse("/signin", 303)
-    answer.delete_cookie(COOKIE)
+    cookie.drop(request, answer)
     return answer

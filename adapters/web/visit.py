@@ -11,9 +11,9 @@ from fastapi import Depends, Form, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi.templating import Jinja2Templates
 
-from adapters.web import view
+from adapters.web import cookie, view
 from adapters.web.api import House, RefusedError
-from adapters.web.guard import COOKIE, Caller, same
+from adapters.web.guard import Caller, same
 from adapters.web.house import WebHouse
 from adapters.web.problems import refusal
 from adapters.web.streams import MEDIA_TYPE
@@ -98,7 +98,7 @@ async def _visit(request: Request, house: House) -> Visit:
 
 
 async def _signed_in(request: Request) -> Caller | None:
-    caller: Caller | None = await request.app.state.guard.of_cookie(request.cookies.get(COOKIE))
+    caller: Caller | None = await request.app.state.guard.of_cookie(cookie.secret_of(request))
     return caller
 
 

@@ -12,7 +12,7 @@ import aiohttp
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-COOKIE = "baton_session"
+_COOKIE = re.compile(r"baton_\d+|__Host-baton")
 _CSRF = re.compile(r'name="csrf" value="([0-9a-f]+)"')
 _LONGEST = 500_000
 _WITHIN = aiohttp.ClientTimeout(total=30)
@@ -45,7 +45,7 @@ class Answered:
         set_here: SimpleCookie = SimpleCookie()
         for header in self.headers.getall("Set-Cookie", []):
             set_here.load(header)
-        return set_here.get(COOKIE)
+        return next((one for one in set_here.values() if _COOKIE.fullmatch(one.key)), None)
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ async def signed_in(asking: Asking, token: str) -> Browser:
 async def with_cookie(asking: Asking, answer: Answered) -> Browser:
     """A browser that took the cookie of this answer."""
     assert answer.cookie is not None
-    inside = asking.having(Cookie=f"{COOKIE}={answer.cookie.value}")
+    inside = asking.having(Cookie=f"{answer.cookie.key}={answer.cookie.value}")
     page = await inside.get("/")
     assert page.status == 200, page.text
     found = _CSRF.search(page.text)

@@ -109,7 +109,8 @@ async def test_a_form_that_is_sent_twice_has_one_effect(web: Web) -> None:
     )
     assert (first.status, second.status) == (303, 303)
     assert first.headers["Location"] == second.headers["Location"]
-    assert web.audited(actor="web:twice") == [("run", "started", "web", "web:twice")]
+    done = web.audited(actor="web:twice", verb="run")
+    assert done == [("run", "started", "web", "web:twice")]
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "x" * 201, "\u00fc", "a\tb"])

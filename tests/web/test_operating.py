@@ -186,6 +186,7 @@ def value(samples: Samples, name: str, **labels: str) -> float:
 
 KINDS = {
     "baton_commands": "counter",
+    "baton_sign_ins": "counter",
     "baton_lock_wait_seconds": "histogram",
     "baton_transaction_seconds": "histogram",
     "baton_platform_429s": "counter",

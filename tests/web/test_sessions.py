@@ -1,25 +1,26 @@
 """Sessions: what opens one, what it may, and when it comes to its end."""
 
 import asyncio
+import getpass
 import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from adapters.web import streams
+from adapters.web import guard, streams
 from adapters.web.guard import Guard
 from bot.access import Role
 from tests.conftest import DEADLINE_SECONDS
 from tests.discord.house import kept_locked
-from tests.web.asking import COOKIE, Answered, Browser, Stream, signed_in, with_cookie
+from tests.web.asking import Answered, Browser, Stream, signed_in, with_cookie
 from tests.web.house import Web, installation_for, opened
-from tests.web.test_guard import is_in
+from tests.web.test_guard import is_in, sql
 from tests.web.test_signin import link_of
 
 
 def cookie_of(browser: Browser) -> str:
-    return browser.asking.headers["Cookie"].removeprefix(f"{COOKIE}=")
+    return browser.asking.headers["Cookie"].partition("=")[2]
 
 
 # --- what opens one --------------------------------------------------------------------------
@@ -101,7 +102,10 @@ async def test_a_session_of_the_local_link_heeds_what_is_configured_anew(
         browser = await with_cookie(web.asking, await web.asking.get(link_of(web)))
     anew = installation_for(tmp_path, repository, access={"local": local})
     async with opened(anew) as web:
-        asking = web.asking.having(**browser.asking.headers)
+        # A free port is another one now, which the name of the cookie has in it.
+        asking = web.asking.having(
+            Cookie=f"baton_{web.base.rpartition(':')[2]}={cookie_of(browser)}"
+        )
         page = await asking.get("/")
         if local == "none":
             assert (page.status, page.headers["Location"]) == (303, "/signin")
@@ -111,6 +115,31 @@ async def test_a_session_of_the_local_link_heeds_what_is_configured_anew(
             run_id = web.put("failed")
             refused = await asking.post(f"/runs/{run_id}/cancel", data={"csrf": browser.csrf})
             assert refused.status == 403
+
+
+async def test_who_came_by_the_link_can_be_signed_out_by_name(fresh: Web) -> None:
+    browser = await with_cookie(fresh.asking, await fresh.asking.get(link_of(fresh)))
+    other = await fresh.browser("viewer", "stays")
+    await fresh.revoke(getpass.getuser())
+    assert not await is_in(browser.asking)
+    assert await is_in(other.asking)
+
+
+async def test_a_page_that_is_used_counts_as_a_use_of_its_token(
+    fresh: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "_USED_SECONDS", 0)
+    browser = await fresh.browser("viewer", "reads")
+    sql(fresh, "UPDATE tokens SET last_used_at = 1")
+    assert await is_in(browser.asking)
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not await _used_lately(fresh):
+            await asyncio.sleep(0.01)
+
+
+async def _used_lately(web: Web) -> bool:
+    (token,) = await web.service.store.read(lambda tx: tx.keys.tokens())
+    return (token.last_used_at or 0) > time.time() - 60
 
 
 async def test_whom_the_lists_name_has_buttons_with_any_token(

@@ -2,14 +2,15 @@
 
 import asyncio
 import getpass
+from collections import Counter
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from adapters.web.guard import Failures
+from adapters.web.attempts import Attempts
 from tests.store.factories import Clock
-from tests.web.asking import COOKIE, Asking, signed_in, with_cookie
+from tests.web.asking import Asking, signed_in, with_cookie
 from tests.web.house import Web, installation_for, opened
 
 
@@ -75,7 +76,7 @@ async def test_nobody_can_try_without_end(fresh: Web) -> None:
     assert late.status == 429
     assert "Too many failed attempts" in late.text
     assert late.cookie is None
-    assert (await fresh.asking.get(link_of(fresh))).status == 429
+    assert (await fresh.asking.get(link_of(fresh))).status == 303
     # Scripts are not kept out by it.
     assert (await fresh.with_token(secret).get("/api/runs")).status == 200
 
@@ -90,16 +91,81 @@ async def test_a_made_up_address_gives_no_more_attempts(fresh: Web) -> None:
 
 def test_after_a_minute_one_may_try_again() -> None:
     clock = Clock(0)
-    failures = Failures(clock)
+    attempts = Attempts(clock)
     for clock.now in range(10):
-        assert not failures.too_many("a")
-        failures.note("a")
-    assert failures.too_many("a")
-    assert not failures.too_many("b")
+        assert attempts.begin("a")
+    assert not attempts.begin("a")
+    assert attempts.begin("b")
     clock.now = 60.5
-    assert not failures.too_many("a")
-    failures.note("a")
-    assert failures.too_many("a")
+    assert attempts.begin("a")
+    assert not attempts.begin("a")
+
+
+def test_who_succeeds_uses_up_no_attempt() -> None:
+    attempts = Attempts(Clock(0))
+    for _ in range(30):
+        assert attempts.begin("a")
+        attempts.forgive("a")
+
+
+def test_one_house_has_no_more_attempts_for_its_many_addresses() -> None:
+    attempts = Attempts(Clock(0))
+    assert [attempts.begin(f"2001:db8::{n}") for n in range(12)] == [True] * 10 + [False] * 2
+    assert attempts.begin("2001:db8:0:1::1")
+
+
+def test_many_addresses_do_not_free_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.web.attempts._MOST_ADDRESSES", 20)
+    attempts = Attempts(Clock(0))
+    for number in range(15):
+        attempts.begin(f"old-{number}")
+    assert [attempts.begin("a") for _ in range(11)][-1] is False
+    for number in range(10):
+        attempts.begin(f"new-{number}")
+    assert not attempts.begin("a")
+
+
+async def test_nobody_tries_more_by_trying_all_at_once(fresh: Web) -> None:
+    at_once = (fresh.asking.post("/signin", data={"token": f"baton_{n}"}) for n in range(60))
+    statuses = Counter(answer.status for answer in await asyncio.gather(*at_once))
+    assert statuses == {403: 10, 429: 50}
+
+
+async def test_no_other_site_uses_up_the_attempts_of_this_one(fresh: Web) -> None:
+    secret = await fresh.token("operator", "right")
+    image = fresh.asking.having(Sec_Fetch_Site="cross-site", Sec_Fetch_Dest="image")
+    for number in range(30):
+        assert (await image.get(f"/signin?ticket=none-{number}")).status == 403
+    assert (await signed_in(fresh.asking, secret)).csrf
+    assert (await fresh.asking.get(link_of(fresh))).status == 303
+
+
+async def test_who_signs_in_or_fails_to_is_audited(fresh: Web) -> None:
+    browser = await fresh.browser("viewer", "seen")
+    for number in range(3):
+        await fresh.asking.post("/signin", data={"token": f"baton_{number}"})
+    await browser.send("/signout")
+    assert fresh.audited() == [
+        ("sign-in", "shown", "web", "web:seen"),
+        ("sign-in", "denied", "web", "web:?"),
+        ("sign-out", "shown", "web", "web:seen"),
+    ]
+    told = [one["event"] for one in fresh.logged() if one["event"].startswith("web.signin")]
+    assert told == ["web.signin_completed"] + ["web.signin_rejected"] * 3
+    counted = (await fresh.asking.get("/metrics")).text
+    assert 'baton_sign_ins_total{door="web",outcome="denied"} ' in counted
+
+
+async def test_two_batons_on_one_machine_sign_nobody_out(
+    fresh: Web, tmp_path_factory: pytest.TempPathFactory, repository: Path
+) -> None:
+    place = tmp_path_factory.mktemp("other")
+    async with opened(installation_for(place, repository)) as other:
+        here = await signed_in(fresh.asking, await fresh.token("viewer", "here"))
+        there = await signed_in(other.asking, await other.token("viewer", "there"))
+        both = "; ".join(one.asking.headers["Cookie"] for one in (here, there))
+        for asking in (fresh.asking, other.asking):
+            assert (await asking.having(Cookie=both).get("/")).status == 200
 
 
 async def test_only_digests_are_kept(fresh: Web) -> None:
@@ -111,7 +177,7 @@ async def test_only_digests_are_kept(fresh: Web) -> None:
     run_id = fresh.put("failed")
     assert (await script.post(f"/api/runs/{run_id}/resume")).status == 200
     browser = await signed_in(fresh.asking, secret)
-    cookie = browser.asking.headers["Cookie"].removeprefix(f"{COOKIE}=")
+    cookie = browser.asking.headers["Cookie"].partition("=")[2]
     ticketed = await fresh.asking.get(link)
     assert ticketed.cookie is not None
     await fresh.asking.post("/signin", data={"token": secret[:-1]})
