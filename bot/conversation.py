@@ -31,6 +31,9 @@ BUTTON_DOORS = frozenset({Door.SLACK_BUTTON, Door.DISCORD_BUTTON})
 LOCAL_DOORS = frozenset({Door.CLI, Door.TERMINAL})
 """Whoever uses these can open the database file anyway."""
 
+AWAITED_DOORS = frozenset({Door.API, Door.WEB})
+"""Whoever asks here waits for an answer before they go on from it, or does not care for order."""
+
 _DIRECT_IN_DISCORD = "discord:@me:"
 Fence = tuple[str, str]
 """Conversation keys from the first, up to and without the second."""

@@ -1,8 +1,8 @@
 """One message in, one answer out: parse, the conversation's lock, one transaction, words."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
@@ -11,7 +11,7 @@ from bot import faults, log
 from bot.commands import COMMANDS
 from bot.commands.offering import Choice, choices, to_confirm
 from bot.conduct import Conductor, give_up, record, recorded
-from bot.conversation import Invocation, Message, message_json, message_of
+from bot.conversation import AWAITED_DOORS, Invocation, Message, message_json, message_of
 from bot.locks import ConversationBusyError, ConversationLocks
 from bot.meter import METER
 from bot.outcome import EXIT_CODES, Answer, Outcome, Word, answer_of
@@ -133,18 +133,27 @@ class Dispatcher:
             return answer_of(explained(error, "unknown"))
 
     async def _carry_out(self, invocation: Invocation) -> Answer:
-        asked_at = perf_counter()
         try:
-            async with self._locks.hold(invocation.message.conversation.key):
-                METER.lock_wait.note(perf_counter() - asked_at)
-                if COMMANDS[invocation.verb].changes:
+            if COMMANDS[invocation.verb].changes:
+                async with self._turn(invocation):
                     return await self._change(invocation)
+            if invocation.message.door in AWAITED_DOORS:
+                return await self._look(invocation)
+            async with self._turn(invocation):
                 return await self._look(invocation)
         except Exception as error:  # noqa: BLE001 - every message gets its answer
             outcome = explained(error, invocation.verb)
             if isinstance(error, DatabaseUnavailableError) and not error.busy:
                 return answer_of(outcome)
             return await self._failed(invocation, outcome)
+
+    @asynccontextmanager
+    async def _turn(self, invocation: Invocation) -> AsyncIterator[None]:
+        """The conversation's turn of this command."""
+        asked_at = perf_counter()
+        async with self._locks.hold(invocation.message.conversation.key):
+            METER.lock_wait.note(perf_counter() - asked_at)
+            yield
 
     async def _change(self, invocation: Invocation) -> Answer:
         change = partial(self._conductor.change, invocation=invocation)

@@ -6,9 +6,10 @@ run gets a new message only when a person is needed or the run ended.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from time import monotonic
 
 from bot import log, tenure
 from bot.board import (
@@ -20,6 +21,7 @@ from bot.board import (
     TakenForGoneError,
 )
 from bot.conversation import Conversation
+from bot.meter import METER
 from bot.ports import DatabaseUnavailableError, Presence, Store, Transaction
 from bot.records import Card
 from bot.run import Run, RunStatus
@@ -64,6 +66,7 @@ class CardKeeper:
         self._presence = presence
         self._ready_at: dict[str, float] = {}
         self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._behind: dict[tuple[str, int], float] = {}
         self._freed = asyncio.Event()
 
     async def keep(self) -> None:
@@ -75,6 +78,7 @@ class CardKeeper:
                 await self._first(watch.changed(self._pause()), self._freed.wait())
                 self._freed.clear()
         finally:
+            METER.behind_since.pop(self._desk.platform, None)
             watch.close()
             await asyncio.gather(*self._under_way.values(), return_exceptions=True)
 
@@ -107,12 +111,22 @@ class CardKeeper:
         except Exception as error:  # noqa: BLE001 - the next look may do better
             log.fault("card.look_failed", error)
             return
+        self._measure([card for card in cards if card.owner in keepable])
         for card in cards:
             place = Conversation(card.run.conversation).channel
             busy = place in being_shown or place in self._under_way
             ready = not busy and self._ready_at.get(place, 0) <= now()
             if ready and card.owner in keepable:
                 self._begin(place, card, since)
+
+    def _measure(self, ours: Sequence[Card]) -> None:
+        """Since when each of them waits; one that was shown in between waits anew."""
+        waiting = [(card.run.id, card.shown) for card in ours]
+        self._behind = {one: self._behind.get(one, monotonic()) for one in waiting}
+        if self._behind:
+            METER.behind_since[self._desk.platform] = min(self._behind.values())
+        else:
+            METER.behind_since.pop(self._desk.platform, None)
 
     def _due(self, tx: Transaction) -> list[Card]:
         first = f"{self._desk.platform}:"

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from time import perf_counter
+from time import monotonic, perf_counter
 
 BOUNDS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -44,6 +44,15 @@ class Meter:
     transaction: Durations = field(default_factory=Durations)
     asked_for_patience: Counter[str] = field(default_factory=Counter)
     """How often each platform answered 429."""
+    behind_since: dict[str, float] = field(default_factory=dict)
+    """By platform, since when the card that waits longest is known to be behind its run.
+
+    By the clock of `time.monotonic`; of what this process keeps.
+    """
+
+    def card_lag_seconds(self) -> float:
+        """How long the card that waits longest has been behind its run; 0 where none is."""
+        return max((monotonic() - since for since in self.behind_since.values()), default=0.0)
 
 
 METER = Meter()

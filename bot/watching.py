@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from bot.outcome import AuditEvent
 from bot.run import Run, RunStatus
 
 
@@ -37,6 +38,14 @@ class Attempt:
     exit_code: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class History:
+    """Some events of a run, oldest first; `following` continues behind them, None at the end."""
+
+    events: Sequence[AuditEvent]
+    following: int | None
+
+
 class Watching(Protocol):
     """Looks for pages; none of them changes anything."""
 
@@ -49,6 +58,15 @@ class Watching(Protocol):
     def attempts(self, run_id: str) -> Sequence[Attempt]:
         """Every attempt at every step of a run, in the order in which they began."""
 
+    def history(self, run_id: str, limit: int, after: int) -> History:
+        """At most so many events, behind those that `after` continues; 0 from the beginning."""
+
+    def latest(self, run_id: str, limit: int) -> Sequence[AuditEvent]:
+        """The newest events of a run, oldest first."""
+
+    def changes(self, run_id: str) -> Sequence[AuditEvent]:
+        """The events that changed a run, oldest first."""
+
     def last_event(self) -> int:
         """The number of the newest audit event; 0 where there is none."""
 
@@ -60,9 +78,6 @@ class Watching(Protocol):
 
     def stale_leases(self) -> int:
         """How many runs have a worker that has not been heard of within its lease."""
-
-    def card_lag_seconds(self) -> float:
-        """How long the card that waits longest has been behind its run; 0 where none is."""
 
     def counts(self) -> Mapping[str, int]:
         """How many runs there are in each status."""

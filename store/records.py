@@ -14,10 +14,10 @@ from store.statement import Row, Statement
 from store.tables import CARD_DUE_SQL, REFUSED_SQL, cards, events, runs
 
 _FLOOD_SECONDS = 60.0
-_EVENT_COLUMNS = tuple(column for column in events.c if column.name not in {"id", "times"})
-_ADD = Statement(insert(events).inline(), columns=[column.name for column in _EVENT_COLUMNS])
+EVENT_COLUMNS = tuple(column for column in events.c if column.name not in {"id", "times"})
+_ADD = Statement(insert(events).inline(), columns=[column.name for column in EVENT_COLUMNS])
 _OF_RUN = Statement(
-    select(*_EVENT_COLUMNS).where(events.c.run_id == bindparam("run")).order_by(events.c.id)
+    select(*EVENT_COLUMNS).where(events.c.run_id == bindparam("run")).order_by(events.c.id)
 )
 _REFUSED_BEFORE = Statement(
     select(events.c.id)
@@ -53,7 +53,8 @@ def _event_row(event: AuditEvent) -> dict[str, Any]:
     }
 
 
-def _event_of(row: Row) -> AuditEvent:
+def event_of(row: Row) -> AuditEvent:
+    """The event of a row of EVENT_COLUMNS."""
     at, actor, name, door, verb, outcome, run_id, conversation, before, after, epoch, detail = row
     return AuditEvent(
         at=at,
@@ -97,7 +98,7 @@ class AuditTrail:
 
     def of(self, run_id: str) -> Sequence[AuditEvent]:
         self.flush()
-        return [_event_of(row) for row in _OF_RUN.rows(self._connection, {"run": run_id})]
+        return [event_of(row) for row in _OF_RUN.rows(self._connection, {"run": run_id})]
 
     def flush(self) -> None:
         """Write what was added."""

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from bot.errors import SchemaError
 from store.database import Database
 
-CURRENT = "0005"
+CURRENT = "0006"
 """The newest migration; a test holds it equal to the migrations' own head."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"

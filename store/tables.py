@@ -104,6 +104,8 @@ runs = Table(
     Index("ix_runs_conversation_status_changed", "conversation", "status", "changed_at"),
     # `runs`: newest first.
     Index("ix_runs_created", "created_at"),
+    # The same in one status; how many there are in each.
+    Index("ix_runs_status_created", "status", "created_at", "id"),
     # Where a branch was last worked on.
     Index("ix_runs_branch", "branch", "created_at"),
     # A worker's survey: its own claims, those to start, those to clean up, expired leases.

@@ -7,11 +7,13 @@ from functools import lru_cache
 
 from sqlalchemy import Connection, bindparam, func, or_, select, text, tuple_
 
+from bot.outcome import AuditEvent
 from bot.run import Run
-from bot.watching import Attempt, Page, Wanted
+from bot.watching import Attempt, History, Page, Wanted
+from store.records import EVENT_COLUMNS, event_of
 from store.rows import RUN_COLUMNS, run_of
 from store.statement import Statement
-from store.tables import CARD_DUE_SQL, LEASED_SQL, STOPPING_SQL, WAITING_SQL, events, runs, steps
+from store.tables import LEASED_SQL, STOPPING_SQL, WAITING_SQL, events, runs, steps
 
 _FILTERS = ("status", "workflow", "conversation")
 
@@ -38,6 +40,12 @@ _ATTEMPTS = Statement(
     .where(steps.c.run_id == bindparam("run"))
     .order_by(steps.c.started_at, steps.c.position, steps.c.attempt)
 )
+_OF_RUN = select(*EVENT_COLUMNS, events.c.id).where(events.c.run_id == bindparam("run"))
+_HISTORY = Statement(
+    _OF_RUN.where(events.c.id > bindparam("after")).order_by(events.c.id).limit(bindparam("limit"))
+)
+_LATEST = Statement(_OF_RUN.order_by(events.c.id.desc()).limit(bindparam("limit")))
+_CHANGES = Statement(_OF_RUN.where(events.c.to_status.is_not(None)).order_by(events.c.id))
 _LAST_EVENT = Statement(select(func.coalesce(func.max(events.c.id), 0)))
 _EVENTS_SINCE = Statement(
     select(events.c.id, events.c.run_id).where(events.c.id > bindparam("since"))
@@ -50,7 +58,6 @@ _LIVE = Statement(
 _STALE = Statement(
     select(func.count()).where(text(LEASED_SQL), runs.c.lease_expires_at < bindparam("now"))
 )
-_CARD_LAG = Statement(select(func.min(runs.c.changed_at)).where(text(CARD_DUE_SQL)))
 _COUNTS = Statement(select(runs.c.status, func.count()).group_by(runs.c.status))
 
 
@@ -75,6 +82,20 @@ class RunWatching:
     def attempts(self, run_id: str) -> Sequence[Attempt]:
         return [Attempt(*row) for row in _ATTEMPTS.rows(self._connection, {"run": run_id})]
 
+    def history(self, run_id: str, limit: int, after: int) -> History:
+        asked = {"run": run_id, "after": after, "limit": limit + 1}
+        rows = _HISTORY.rows(self._connection, asked)
+        shown = rows[:limit]
+        following = shown[-1][-1] if len(rows) > limit else None
+        return History([event_of(row[:-1]) for row in shown], following)
+
+    def latest(self, run_id: str, limit: int) -> Sequence[AuditEvent]:
+        rows = _LATEST.rows(self._connection, {"run": run_id, "limit": limit})
+        return [event_of(row[:-1]) for row in reversed(rows)]
+
+    def changes(self, run_id: str) -> Sequence[AuditEvent]:
+        return [event_of(row[:-1]) for row in _CHANGES.rows(self._connection, {"run": run_id})]
+
     def last_event(self) -> int:
         return int(_LAST_EVENT.rows(self._connection, {})[0][0])
 
@@ -86,10 +107,6 @@ class RunWatching:
 
     def stale_leases(self) -> int:
         return int(_STALE.rows(self._connection, self._clock)[0][0])
-
-    def card_lag_seconds(self) -> float:
-        oldest = _CARD_LAG.rows(self._connection, {})[0][0]
-        return max(0.0, self._clock["now"] - oldest) if oldest is not None else 0.0
 
     def counts(self) -> Mapping[str, int]:
         return dict(_COUNTS.rows(self._connection, {}))

@@ -49,7 +49,7 @@ def settings() -> Iterator[str]:
 
 
 def test_every_metric_is_told_with_its_labels() -> None:
-    gathered = _Gathered(_State({}, 0, 0), 0).collect()
+    gathered = _Gathered(_State({}, 0), 0).collect()
     labels: Mapping[str, tuple[str, ...]] = {
         one.name + ("_total" if one.type == "counter" else ""): getattr(one, "_labelnames", ())
         for one in gathered

@@ -25,12 +25,13 @@ from adapters.web.schema import (
 from bot import refusals
 from bot.conversation import Conversation, Door, Message
 from bot.meter import METER
-from bot.outcome import HTTP_STATUSES, Answer, Word, run_json
+from bot.outcome import HTTP_STATUSES, Answer, Word, event_json, run_json
 from bot.run import RunStatus
 from bot.watching import Wanted
 
 MOST_LISTED = 100
 _LISTED = 50
+_MOST_EVENTS = 1000
 _LONGEST_KEY = 200
 _OK = 200
 
@@ -150,10 +151,19 @@ async def show_run(house: House, caller: Asking, run: RunPath) -> JSONResponse:
     response_model=HistoryModel,
     responses=told(300, 401, 403, 404, 422, 429),
 )
-async def show_history(house: House, caller: Asking, run: RunPath) -> JSONResponse:
-    """What was asked of a run, by whom, and what came of it."""
-    answer = await _shown(house, caller, "history", run)
-    return JSONResponse({"events": answer.body.get("events", [])})
+async def show_history(
+    house: House,
+    caller: Asking,
+    run: RunPath,
+    limit: Annotated[int, Query(ge=1, le=_MOST_EVENTS)] = _MOST_EVENTS,
+    after: Annotated[int, Query(ge=0, le=2**53, description="`next` of the page before")] = 0,
+) -> JSONResponse:
+    """What was asked of a run, by whom, and what came of it, oldest first."""
+    run_id = (await _shown(house, caller, "status", run)).run_id or ""
+    found = await house.store.read(lambda tx: tx.watching.history(run_id, limit, after))
+    listed = {"events": [event_json(event) for event in found.events]}
+    more = {"next": found.following} if found.following else {}
+    return JSONResponse(listed | more)
 
 
 @router.get(

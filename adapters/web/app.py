@@ -17,6 +17,7 @@ from adapters.web import api, health, pages, signin
 from adapters.web.api import RefusedError
 from adapters.web.guard import Guard
 from adapters.web.house import WebHouse
+from adapters.web.metrics import Metrics
 from adapters.web.problems import refusal
 from adapters.web.schema import ProblemModel
 from adapters.web.shield import LARGEST_BODY, Shield
@@ -48,7 +49,7 @@ def application(
         separate_input_output_schemas=False,
         redirect_slashes=False,
     )
-    app.state.house, app.state.guard = house, guard
+    app.state.house, app.state.guard, app.state.metrics = house, guard, Metrics(house)
     for router in _ROUTERS:
         app.include_router(router)
     app.router.routes.extend(mounted)

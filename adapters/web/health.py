@@ -1,10 +1,10 @@
 """Whether Baton lives, is ready, and how it does; for whatever watches over it."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from adapters.web.api import House
-from adapters.web.metrics import MEDIA_TYPE, metrics
+from adapters.web.metrics import MEDIA_TYPE, Metrics
 
 router = APIRouter(include_in_schema=False)
 _LOOKS = ["GET", "HEAD"]
@@ -25,6 +25,7 @@ async def readyz(house: House) -> JSONResponse:
 
 
 @router.api_route("/metrics", methods=_LOOKS)
-async def show_metrics(house: House) -> Response:
+async def show_metrics(request: Request) -> Response:
     """How Baton does, for Prometheus; it names no run and no person."""
-    return Response(await metrics(house), media_type=MEDIA_TYPE)
+    metrics: Metrics = request.app.state.metrics
+    return Response(await metrics.text(), media_type=MEDIA_TYPE)

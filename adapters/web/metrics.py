@@ -1,7 +1,9 @@
 """`/metrics`: what Baton counts of itself and what the database tells, for Prometheus."""
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -14,6 +16,7 @@ from bot.meter import BOUNDS_SECONDS, METER, Durations
 from bot.ports import DatabaseUnavailableError, Transaction
 from bot.run import RunStatus
 
+_FRESH_SECONDS = 2.0
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -23,24 +26,37 @@ class _State:
 
     runs: Mapping[str, int]
     stale_leases: int
-    card_lag_seconds: float
 
 
 def _look(tx: Transaction) -> _State:
     watching = tx.watching
-    return _State(watching.counts(), watching.stale_leases(), watching.card_lag_seconds())
+    return _State(watching.counts(), watching.stale_leases())
 
 
-async def metrics(house: WebHouse) -> bytes:
-    """Everything, in the text form of Prometheus."""
-    registry = CollectorRegistry()
-    try:
-        state = await house.store.read(_look)
-    except DatabaseUnavailableError:
-        # What is counted here matters most when the database does not answer.
-        state = None
-    registry.register(_Gathered(state, house.feed.audience))
-    return generate_latest(registry)
+class Metrics:
+    """What `/metrics` says; the database is asked once for all who look within some seconds."""
+
+    def __init__(self, house: WebHouse) -> None:
+        self._house = house
+        self._asking = asyncio.Lock()
+        self._state: _State | None = None
+        self._asked_at = -_FRESH_SECONDS
+
+    async def text(self) -> bytes:
+        """Everything, in the text form of Prometheus."""
+        async with self._asking:
+            if monotonic() - self._asked_at >= _FRESH_SECONDS:
+                self._state, self._asked_at = await self._look(), monotonic()
+        registry = CollectorRegistry()
+        registry.register(_Gathered(self._state, self._house.feed.audience))
+        return generate_latest(registry)
+
+    async def _look(self) -> _State | None:
+        """None without the database: what is counted here matters most when it does not answer."""
+        try:
+            return await self._house.store.read(_look)
+        except DatabaseUnavailableError:
+            return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +75,8 @@ class _Gathered(Collector):
         patience = {(name,): count for name, count in METER.asked_for_patience.items()}
         about = "Answers of a platform that asked for patience"
         yield _counter("baton_platform_429s", about, ("platform",), patience)
+        about = "How long the card that waits longest has been behind its run"
+        yield _gauge("baton_card_lag_seconds", about, METER.card_lag_seconds())
         yield _gauge("baton_event_streams", "Open streams of events", self.streams)
         if self.state is not None:
             yield from _told(self.state)
@@ -70,8 +88,6 @@ def _told(state: _State) -> Iterator[Metric]:
         runs.add_metric((status,), state.runs.get(status, 0))
     yield runs
     yield _gauge("baton_stale_leases", "Runs whose worker is overdue", state.stale_leases)
-    lag = state.card_lag_seconds
-    yield _gauge("baton_card_lag_seconds", "Age of the oldest change that no card shows", lag)
 
 
 def _counter(name: str, about: str, labels: Sequence[str], counts: Mapping[Any, int]) -> Metric:

@@ -147,6 +147,9 @@ class HistoryModel(BaseModel):
     model_config = _example({"events": [_EVENT]})
 
     events: list[EventModel]
+    next: int | None = Field(
+        default=None, description="continues behind them; not there at the end"
+    )
 
 
 _PLAIN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\u200b-\u200f\u202a-\u202e\u2066-\u2069]*$"

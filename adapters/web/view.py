@@ -14,10 +14,12 @@ from bot.ports import Transaction
 from bot.run import Run, RunStatus
 from bot.words import ago, name_of, state, who
 
+MOST_EVENTS = 100
+
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """A run with all that its page shows."""
+    """A run with all that its page shows; of its events the newest ones."""
 
     run: Run
     events: Sequence[AuditEvent]
@@ -29,8 +31,9 @@ def run_view(tx: Transaction, run_id: str) -> RunView:
     run = tx.runs.get(run_id)
     assert run is not None  # noqa: S101 - runs are never deleted
     attempts = tx.watching.attempts(run_id)
-    events = tx.audit.of(run_id)
-    return RunView(run, events, timeline(run, attempts, events, tx.now))
+    changes = tx.watching.changes(run_id)
+    events = tx.watching.latest(run_id, MOST_EVENTS)
+    return RunView(run, events, timeline(run, attempts, changes, tx.now))
 
 
 # --- what templates call ---------------------------------------------------------------------
@@ -62,6 +65,7 @@ NAMES: Mapping[str, Any] = {
     "cancelling": cancelling,
     "kind_of": _kind_of,
     "moment": _moment,
+    "most_events": MOST_EVENTS,
     "name_of": name_of,
     "progress": progress,
     "state": _state,

@@ -180,21 +180,6 @@ def test_a_lease_is_stale_by_the_clock_of_the_database(database: Database, clock
     assert database.read(lambda tx: tx.watching.stale_leases()) == 1
 
 
-def test_the_card_that_waits_longest_is_the_lag(database: Database, clock: Clock) -> None:
-    def lag() -> float:
-        return database.read(lambda tx: tx.watching.card_lag_seconds())
-
-    assert lag() == 0
-    put(database, "failed")
-    put(database, "failed", shown_version=3)
-    assert lag() == 0
-    put(database, "failed", shown_version=2, changed_at=BEGAN - 5)
-    put(database, "failed", shown_version=0, changed_at=BEGAN - 9)
-    assert lag() == 9
-    clock.now = BEGAN - 100
-    assert lag() == 0
-
-
 def test_runs_are_counted_by_status(database: Database) -> None:
     for state in STATES:
         put(database, state)

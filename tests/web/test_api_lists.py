@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import insert
 
+from adapters.web import view
 from store.tables import runs
 from tests.store.factories import BEGAN, row_of
 from tests.web.asking import Answered, Asking
@@ -275,3 +276,31 @@ async def test_the_history_tells_who_asked_what_in_order(web: Web) -> None:
     assert moments == sorted(moments)
     assert [one["epoch"] for one in told] == [3, 3, 3]
     assert [key for key, _ in groupby(one["door"] for one in told)] == ["api", "web"]
+
+
+async def test_a_long_history_comes_in_pages(web: Web) -> None:
+    script = await web.script("operator", "h-often")
+    run_id = web.put("completed")
+    for _ in range(7):
+        await script.post(f"/api/runs/{run_id}/resume")
+    path = f"/api/runs/{run_id}/history"
+    whole = (await script.get(path)).json
+    assert whole.keys() == {"events"}
+    assert len(whole["events"]) == 7
+    first = (await script.get(f"{path}?limit=4")).json
+    rest = (await script.get(f"{path}?limit=4&after={first['next']}")).json
+    assert first["events"] + rest["events"] == whole["events"]
+    assert "next" not in rest
+    assert (await script.get(f"{path}?limit=1001")).status == 422
+
+
+async def test_a_page_shows_the_newest_events(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(view, "MOST_EVENTS", 2)
+    browser, script = await web.browser("viewer"), await web.script("operator", "h-newest")
+    run_id = web.put("failed")
+    await script.post(f"/api/runs/{run_id}/resume")
+    await script.post(f"/api/runs/{run_id}/resume")
+    await script.post(f"/api/runs/{run_id}/cancel")
+    text = (await browser.get(f"/runs/{run_id}")).text
+    assert "Resumed by h-newest" not in text
+    assert text.index("h-newest through the API asked to resume it") < text.index("Cancelled by")

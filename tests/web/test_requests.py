@@ -1,5 +1,6 @@
 """Requests as scripts and monitors make them: what is said back tells them what to mend."""
 
+import asyncio
 import json
 
 import pytest
@@ -77,3 +78,9 @@ async def test_a_change_needs_no_body(web: Web, sent: bytes) -> None:
     script, run_id = await web.script(), web.put("failed")
     answer = await having_no_body(script).post(f"/api/runs/{run_id}/resume", data=sent)
     assert answer.json["outcome"] == "resumed"
+
+
+async def test_no_look_waits_for_another(web: Web) -> None:
+    script, run_id = await web.script("viewer"), web.put("failed")
+    looks = [script.get(f"/api/runs/{run_id}") for _ in range(400)]
+    assert {answer.status for answer in await asyncio.gather(*looks)} == {200}
