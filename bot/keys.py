@@ -13,6 +13,9 @@ from typing import Protocol
 from bot.access import Role
 
 SESSION_SECONDS = 7 * 86400.0
+USED_SECONDS = 60.0
+"""The last use of a token is noted as often as this at most."""
+
 LONGEST_NAME = 64
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PREFIX = "baton_"

@@ -5,12 +5,9 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, bindparam, delete, insert, select, text, update
 
 from bot.access import Role
-from bot.keys import Session, Token
+from bot.keys import USED_SECONDS, Session, Token
 from store.statement import Row, Statement
 from store.tables import VALID_SQL, sessions, tokens
-
-_USED_SECONDS = 60.0
-"""The last use of a token is noted as often as this at most."""
 
 _COLUMNS = (
     *(tokens.c.name, tokens.c.role, tokens.c.created_at, tokens.c.created_by),
@@ -86,7 +83,7 @@ class KeyRing:
         return [_token_of(row) for row in _ALL.rows(self._connection, {})]
 
     def used(self, digest: str) -> None:
-        values = {"digest": digest, "now": self._now, "often": _USED_SECONDS}
+        values = {"digest": digest, "now": self._now, "often": USED_SECONDS}
         _USED.run(self._connection, values)
 
     def revoke(self, name: str) -> bool:

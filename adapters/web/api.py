@@ -3,24 +3,26 @@
 from dataclasses import replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from fastapi.security import HTTPBearer
 
 from adapters.web import streams
 from adapters.web.bodies import StrictRoute
 from adapters.web.guard import Caller
-from adapters.web.house import WebHouse
-from adapters.web.logs import LogPart, log_part
+from adapters.web.house import House, WebHouse
+from adapters.web.logs import answered, log_part
 from adapters.web.naming import RunPath
-from adapters.web.problems import problem, refusal
+from adapters.web.problems import RefusedError, problem, refusal
 from adapters.web.schema import (
+    LOG,
+    STREAM,
     ClaimModel,
     HistoryModel,
     OutcomeModel,
     RunsModel,
     StartModel,
-    told,
+    errors,
 )
 from bot import refusals
 from bot.conversation import Conversation, Door, Message
@@ -29,7 +31,7 @@ from bot.outcome import HTTP_STATUSES, Answer, Word, event_json, run_json
 from bot.run import RunStatus
 from bot.watching import Wanted
 
-MOST_LISTED = 100
+_MOST_LISTED = 100
 _LISTED = 50
 _MOST_EVENTS = 1000
 _LONGEST_KEY = 200
@@ -43,16 +45,9 @@ Key = Annotated[
         max_length=_LONGEST_KEY,
         pattern=r"^[!-~]+$",
         description="a repeat with the same key has no second effect and gets the same answer",
+        examples=["build-42-cancel"],
     ),
 ]
-
-
-class RefusedError(Exception):
-    """This request is not carried out."""
-
-    def __init__(self, response: Response) -> None:
-        super().__init__()
-        self.response = response
 
 
 async def _caller(request: Request) -> Caller:
@@ -71,12 +66,6 @@ Asking = Annotated[Caller, Depends(_caller)]
 _bearer = HTTPBearer(auto_error=False, description="a token: baton token create NAME --role ROLE")
 
 
-def _house(request: Request) -> WebHouse:
-    house: WebHouse = request.app.state.house
-    return house
-
-
-House = Annotated[WebHouse, Depends(_house)]
 router = APIRouter(
     prefix="/api", dependencies=[Depends(_bearer)], tags=["runs"], route_class=StrictRoute
 )
@@ -116,14 +105,14 @@ async def _shown(house: WebHouse, caller: Caller, verb: str, run: str) -> Answer
 # --- looking ---------------------------------------------------------------------------------
 
 
-@router.get("/runs", response_model=RunsModel, responses=told(401, 403, 422, 429))
+@router.get("/runs", response_model=RunsModel, responses=errors(401, 403, 422, 429))
 async def list_runs(  # noqa: PLR0913, PLR0917 - one for each filter
     house: House,
     _caller: Asking,
     status: RunStatus | None = None,
-    workflow: Annotated[str | None, Query(max_length=64)] = None,
-    conversation: Annotated[str | None, Query(max_length=200)] = None,
-    limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = _LISTED,
+    workflow: Annotated[str | None, Query(max_length=64, examples=["release"])] = None,
+    conversation: Annotated[str | None, Query(max_length=200, examples=["slack:T1:C1"])] = None,
+    limit: Annotated[int, Query(ge=1, le=_MOST_LISTED, examples=[20])] = _LISTED,
     after: Annotated[
         str | None, Query(max_length=64, description="`next` of the page before")
     ] = None,
@@ -139,7 +128,7 @@ async def list_runs(  # noqa: PLR0913, PLR0917 - one for each filter
 
 
 @router.get(
-    "/runs/{run}", response_model=OutcomeModel, responses=told(300, 401, 403, 404, 422, 429)
+    "/runs/{run}", response_model=OutcomeModel, responses=errors(300, 401, 403, 404, 422, 429)
 )
 async def show_run(house: House, caller: Asking, run: RunPath) -> JSONResponse:
     """Where a run stands."""
@@ -149,14 +138,16 @@ async def show_run(house: House, caller: Asking, run: RunPath) -> JSONResponse:
 @router.get(
     "/runs/{run}/history",
     response_model=HistoryModel,
-    responses=told(300, 401, 403, 404, 422, 429),
+    responses=errors(300, 401, 403, 404, 422, 429),
 )
 async def show_history(
     house: House,
     caller: Asking,
     run: RunPath,
-    limit: Annotated[int, Query(ge=1, le=_MOST_EVENTS)] = _MOST_EVENTS,
-    after: Annotated[int, Query(ge=0, le=2**53, description="`next` of the page before")] = 0,
+    limit: Annotated[int, Query(ge=1, le=_MOST_EVENTS, examples=[100])] = _MOST_EVENTS,
+    after: Annotated[
+        int, Query(ge=0, le=2**53, description="`next` of the page before", examples=[0])
+    ] = 0,
 ) -> JSONResponse:
     """What was asked of a run, by whom, and what came of it, oldest first."""
     run_id = (await _shown(house, caller, "status", run)).run_id or ""
@@ -169,32 +160,39 @@ async def show_history(
 @router.get(
     "/runs/{run}/logs",
     response_class=PlainTextResponse,
-    responses=told(300, 401, 403, 404, 422, 429),
+    responses={
+        200: {
+            "headers": {
+                "Log-Next-Offset": {
+                    "description": "where the next part begins",
+                    "schema": {"type": "integer"},
+                }
+            },
+            "content": {"text/plain": {"example": LOG, "schema": {"type": "string"}}},
+        },
+        **errors(300, 401, 403, 404, 422, 429),
+    },
 )
 async def show_logs(
     house: House,
     caller: Asking,
     run: RunPath,
     offset: Annotated[
-        int, Query(ge=0, le=2**53, description="`Log-Next-Offset` of the part before")
+        int,
+        Query(ge=0, le=2**53, description="`Log-Next-Offset` of the part before", examples=[0]),
     ] = 0,
 ) -> PlainTextResponse:
     """The output of a run from an offset on, 256 KiB at most, as text without terminal escapes."""
     answer = await _shown(house, caller, "logs", run)
-    return part_response(await log_part(house, answer.run_id or "", offset))
-
-
-def part_response(part: LogPart) -> PlainTextResponse:
-    """A part of a log, and where the next one begins."""
-    return PlainTextResponse(part.text, headers={"Log-Next-Offset": str(part.following)})
+    return answered(await log_part(house, answer.run_id or "", offset))
 
 
 @router.get(
     "/events",
     response_class=StreamingResponse,
     responses={
-        200: {"content": {streams.MEDIA_TYPE: {"schema": {"type": "string"}}}},
-        **told(401, 422, 429),
+        200: {"content": {streams.MEDIA_TYPE: {"example": STREAM, "schema": {"type": "string"}}}},
+        **errors(401, 422, 429),
     },
 )
 async def stream_events(request: Request, house: House, _caller: Asking) -> StreamingResponse:
@@ -214,7 +212,7 @@ async def stream_events(request: Request, house: House, _caller: Asking) -> Stre
 
 _CHANGE: dict[str, Any] = {
     "response_model": OutcomeModel,
-    "responses": told(300, 401, 403, 404, 409, 413, 422, 429, 500),
+    "responses": errors(300, 401, 403, 404, 409, 413, 422, 429, 500),
 }
 
 

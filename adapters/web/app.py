@@ -14,14 +14,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 
 from adapters.web import api, health, pages, signin
-from adapters.web.api import RefusedError
 from adapters.web.guard import Guard
 from adapters.web.house import WebHouse
 from adapters.web.metrics import Metrics
-from adapters.web.problems import refusal
+from adapters.web.problems import RefusedError, refusal
 from adapters.web.schema import ProblemModel
 from adapters.web.shield import LARGEST_BODY, Shield
-from adapters.web.visit import told
+from adapters.web.visit import fitting
 from bot import faults, log, refusals
 from bot.dispatcher import explained
 from bot.outcome import HTTP_STATUSES, Word, answer_of
@@ -91,7 +90,7 @@ async def _refused(_request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
-    return told(request, refusal(Word.INVALID, _what_is_wrong(error.errors()[0]), 422))
+    return fitting(request, refusal(Word.INVALID, _what_is_wrong(error.errors()[0]), 422))
 
 
 def _what_is_wrong(first: Mapping[str, Any]) -> str:
@@ -118,7 +117,7 @@ async def _http(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {})
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = ", ".join(sorted(_methods(request))) or headers.get("Allow", "")
-    return told(request, refusal(word, reply, status, headers))
+    return fitting(request, refusal(word, reply, status, headers))
 
 
 def _methods(request: Request) -> set[str]:
@@ -142,12 +141,12 @@ _WORDS = {
 
 async def _unavailable(request: Request, error: Exception) -> Response:
     answer = answer_of(explained(error, "web"))
-    return told(request, refusal(answer.word, answer.reply, HTTP_STATUSES[answer.word]))
+    return fitting(request, refusal(answer.word, answer.reply, HTTP_STATUSES[answer.word]))
 
 
 async def _broken(request: Request, error: Exception) -> Response:
     reference = log.fault("web.answer_failed", error, path=request.url.path)
-    return told(request, refusal(Word.ERROR, faults.unexpected(reference), 500))
+    return fitting(request, refusal(Word.ERROR, faults.unexpected(reference), 500))
 
 
 _EXPLAINED = {

@@ -12,13 +12,12 @@ from adapters.web.attempts import Attempts
 from bot import log
 from bot.access import Role, granted
 from bot.conversation import Author, Door
-from bot.keys import SESSION_SECONDS, Session, digest, new_secret
+from bot.keys import SESSION_SECONDS, USED_SECONDS, Session, digest, new_secret
 from bot.meter import METER
 from bot.outcome import AuditEvent, Word
 from bot.ports import DatabaseUnavailableError, Store, Transaction
 
 _BEARER = "bearer "
-_USED_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ class Guard:
     def _note_use(self, digested: str) -> None:
         """A look does not wait for this."""
         now = time.monotonic()
-        if now - self._noted.get(digested, -_USED_SECONDS) < _USED_SECONDS:
+        if now - self._noted.get(digested, -USED_SECONDS) < USED_SECONDS:
             return
         self._noted[digested] = now
 

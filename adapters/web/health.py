@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
-from adapters.web.api import House
+from adapters.web.house import House
 from adapters.web.metrics import MEDIA_TYPE, Metrics
 
 router = APIRouter(include_in_schema=False)

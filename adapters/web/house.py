@@ -3,6 +3,9 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends, Request
 
 from bot.access import Policy
 from bot.dispatcher import Dispatcher
@@ -38,3 +41,11 @@ class WebHouse:
     def secure(self) -> bool:
         """Whether browsers reach it by https."""
         return self.public_url.startswith("https://")
+
+
+def _house(request: Request) -> WebHouse:
+    house: WebHouse = request.app.state.house
+    return house
+
+
+House = Annotated[WebHouse, Depends(_house)]

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from fastapi.responses import PlainTextResponse
+
 from adapters.web.house import WebHouse
 from bot.commands.looking import plain, told_elsewhere
 from bot.output import Output
@@ -30,6 +32,11 @@ class LogPart:
 
     text: str
     following: int
+
+
+def answered(part: LogPart) -> PlainTextResponse:
+    """The part, and where the next one begins."""
+    return PlainTextResponse(part.text, headers={"Log-Next-Offset": str(part.following)})
 
 
 async def log_part(house: WebHouse, run_id: str, offset: int) -> LogPart:

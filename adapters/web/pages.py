@@ -13,8 +13,8 @@ from fastapi.responses import (
 )
 from pydantic import BaseModel, Field
 
-from adapters.web import api, streams, view
-from adapters.web.logs import LogPart, log_end, log_part, shortened, whole_log
+from adapters.web import streams, view
+from adapters.web.logs import LogPart, answered, log_end, log_part, shortened, whole_log
 from adapters.web.naming import RunPath
 from adapters.web.visit import Sending, Visit, Visiting
 from bot.commands.looking import plain
@@ -149,7 +149,7 @@ async def show_log(
     if run is None:
         return PlainTextResponse("", _NOT_FOUND)
     part = await log_part(visit.house, run.id, offset)
-    return api.part_response(LogPart(shortened(part.text), part.following))
+    return answered(LogPart(shortened(part.text), part.following))
 
 
 @router.get("/runs/{run_id}/log.txt")

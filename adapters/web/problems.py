@@ -4,11 +4,19 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 
 from bot.outcome import HTTP_STATUSES, Answer, Outcome, Word, answer_of
 
 MEDIA_TYPE = "application/problem+json"
+
+
+class RefusedError(Exception):
+    """This request is not carried out."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__()
+        self.response = response
 
 
 def problem(

@@ -1,5 +1,6 @@
 """The objects of the API, as its description tells them; the names are those of the contract."""
 
+import json
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -25,6 +26,8 @@ _RUN = {
     "error": "exit code 1",
 }
 _BY = {"actor": "slack:U1", "door": "slack-button", "at": "2026-01-31T09:30:00.250Z"}
+_BY_WORKER = {"actor": "worker:host-1a:17:c0", "door": "worker", "at": _BY["at"]}
+_LOST = "The worktree of branch main is held by release 7hx2wnp4. Nothing changed."
 _EVENT = {
     "at": _BY["at"],
     "actor": "slack:U1",
@@ -35,6 +38,10 @@ _EVENT = {
     "to": "running",
     "epoch": 2,
 }
+
+
+LOG = "\u2500\u2500 step 1 of 4, build \u2500\u2500\nmake: Nothing to be done for 'all'.\n"
+STREAM = f"event: run\nid: k3x9mq2a.5\ndata: {json.dumps(_RUN)}\n\n"
 
 
 def _example(example: dict[str, Any], *, forbid: bool = False) -> ConfigDict:
@@ -79,10 +86,10 @@ class OutcomeModel(BaseModel):
 
     model_config = _example(
         {
-            "outcome": "resumed",
-            "reply": "Resuming release k3x9mq2a at step 2 of 4, test.",
+            "outcome": "shown",
+            "reply": "release k3x9mq2a failed at step 2 of 4, test: exit code 1.",
             "run": _RUN,
-            "by": _BY,
+            "by": _BY_WORKER,
             "candidates": [],
         }
     )
@@ -102,9 +109,9 @@ class ProblemModel(OutcomeModel):
             "type": "about:blank",
             "title": "Conflict",
             "status": 409,
-            "detail": "release k3x9mq2a is already running.",
-            "outcome": "already_running",
-            "reply": "release k3x9mq2a is already running.",
+            "detail": _LOST,
+            "outcome": "worktree_busy",
+            "reply": _LOST,
             "run": _RUN,
             "by": _BY,
             "candidates": [],
@@ -192,7 +199,7 @@ _TOLD = {
 }
 
 
-def told(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """How these problems are told, for the description."""
     schema = {"$ref": "#/components/schemas/ProblemModel"}
     content = {MEDIA_TYPE: {"schema": schema}}

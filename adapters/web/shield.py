@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapters.web.house import LOOPBACK
 from adapters.web.problems import refusal
-from adapters.web.visit import told
+from adapters.web.visit import fitting
 from bot import refusals
 from bot.outcome import Word
 
@@ -66,7 +66,7 @@ class Shield:
         answered = self._answering(scope, send)
         refused = self._refused(scope, Headers(scope=scope))
         if refused is not None:
-            await told(Request(scope), refused)(scope, receive, answered)
+            await fitting(Request(scope), refused)(scope, receive, answered)
             return
         await self._app(scope, _measured(receive), answered)
 

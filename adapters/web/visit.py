@@ -12,10 +12,9 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi.templating import Jinja2Templates
 
 from adapters.web import cookie, view
-from adapters.web.api import House, RefusedError
 from adapters.web.guard import Caller, same
-from adapters.web.house import WebHouse
-from adapters.web.problems import refusal
+from adapters.web.house import House, WebHouse
+from adapters.web.problems import RefusedError, refusal
 from adapters.web.streams import MEDIA_TYPE
 from bot import refusals
 from bot.access import Role
@@ -75,7 +74,7 @@ def page(request: Request, name: str, status: int = 200, **values: Any) -> Respo
     return _TEMPLATES.TemplateResponse(request, name, values, status_code=status)
 
 
-def told(request: Request, problem: JSONResponse) -> Response:
+def fitting(request: Request, problem: JSONResponse) -> Response:
     """A problem in the form that fits: a page for a browser, else the problem itself."""
     wanted = request.headers.get("accept", "")
     if request.url.path.startswith("/api/") or "text/html" not in wanted:

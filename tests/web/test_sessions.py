@@ -128,7 +128,7 @@ async def test_who_came_by_the_link_can_be_signed_out_by_name(fresh: Web) -> Non
 async def test_a_page_that_is_used_counts_as_a_use_of_its_token(
     fresh: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard, "_USED_SECONDS", 0)
+    monkeypatch.setattr(guard, "USED_SECONDS", 0)
     browser = await fresh.browser("viewer", "reads")
     sql(fresh, "UPDATE tokens SET last_used_at = 1")
     assert await is_in(browser.asking)
