@@ -116,7 +116,9 @@ class Dispatcher:
         if isinstance(parsed, NotForUs):
             return None
         if isinstance(parsed, Answered):
-            return await self._answer_at_once(message, parsed)
+            answer = await self._answer_at_once(message, parsed)
+            METER.commands["", str(message.door), str(answer.word)] += 1
+            return answer
         fields = {"door": str(message.door), "conversation": message.conversation.key}
         with log.span(f"command.{parsed.verb}", delivery=message.delivery, **fields) as span:
             answer = told(span, await self._carry_out(parsed))

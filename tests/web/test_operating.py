@@ -229,6 +229,7 @@ async def test_commands_move_their_metrics(fresh: Web) -> None:
     await script.post(f"/api/runs/{run_id}/resume")
     await browser.send(f"/runs/{other}/cancel", epoch="2")
     await Person(fresh.service).says("/status nothere")
+    await Person(fresh.service).says("/dance")
     after = await measured(fresh.asking)
 
     def grown(name: str, **labels: str) -> float:
@@ -239,6 +240,7 @@ async def test_commands_move_their_metrics(fresh: Web) -> None:
         ("resume", "api", "already_running"),
         ("cancel", "web", "cancelled"),
         ("status", "terminal", "not_found"),
+        ("", "terminal", "invalid"),
     ):
         assert grown("baton_commands_total", verb=verb, door=door, outcome=outcome) == 1
     assert grown("baton_transaction_seconds_count") == 3
