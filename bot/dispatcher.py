@@ -145,7 +145,7 @@ class Dispatcher:
                 return await self._look(invocation)
         except Exception as error:  # noqa: BLE001 - every message gets its answer
             outcome = explained(error, invocation.verb)
-            if isinstance(error, DatabaseUnavailableError) and not error.busy:
+            if isinstance(error, DatabaseUnavailableError):
                 return answer_of(outcome)
             return await self._failed(invocation, outcome)
 

@@ -14,6 +14,10 @@ _START_LIKE = re.compile(r"\S+(\s+\w+=\S*)*")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 
+_WITH_ARGUMENTS = "run"
+"""What stands behind it reaches processes, and no argument of theirs has a NUL."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answered:
     """The text can be answered at once; no command was meant or could be understood."""
@@ -40,8 +44,6 @@ def parse(message: Message, verbs: Collection[str]) -> Parsed:
     text = _CONTROL.sub(" ", message.text).strip()
     if not text:
         return NotForUs()
-    if "\0" in message.text and message.addressed:
-        return Answered(replies.no_text())
     first, *following = text.split(maxsplit=1)
     rest = following[0] if following else ""
     verb = first.removeprefix("/").lower()
@@ -50,6 +52,8 @@ def parse(message: Message, verbs: Collection[str]) -> Parsed:
     if verb not in verbs:
         close = difflib.get_close_matches(verb, verbs, n=1)
         return Answered(replies.unknown_command(first, close[0] if close else None))
+    if verb == _WITH_ARGUMENTS and "\0" in message.text:
+        return Answered(replies.no_text())
     return Invocation(verb, rest, message)
 
 

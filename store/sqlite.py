@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_BUSY_SECONDS = 30.0
+_BUSY_SECONDS = 10.0
 _POLL_SECONDS = 0.1
 _PRAGMAS = ("synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY")
 _OUR_FAULT = (sqlite3.IntegrityError, sqlite3.ProgrammingError)

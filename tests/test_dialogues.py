@@ -23,6 +23,7 @@ DIALOGUES = {
         ("/run quick fast", "invalid", "I cannot read “fast”"),
         ("/run quick =x", "invalid", "I cannot read “=x”"),
         ("/run quick a=1 A=2", "invalid", "“A” is given twice"),
+        ("/run quick a=1\0b=2", "invalid", "There is a NUL character in that message"),
         ("/run quick a='1", "invalid", "A quotation mark is left open."),
         ("/run quick branch=-x", "invalid", "“-x” cannot be the name of a branch."),
         ("/run quick branch=a..b", "invalid", "“a..b” cannot be the name of a branch."),
