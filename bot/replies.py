@@ -148,8 +148,8 @@ def still_worked_on(run: Run, now: float, door: Door) -> str:
 # --- looking ---------------------------------------------------------------------------------
 
 
-def status(run: Run, now: float, door: Door, waits: str | None) -> str:
-    """One run, in a few lines; `waits` says why it does."""
+def status(run: Run, now: float, door: Door, waits: str) -> str:
+    """One run, in a few lines; `waits` says why it does, if it does."""
     lines = [
         f"{name_of(run)} {stands(run, now)}.",
         f"  asked for by {by_whom(run.requested, now)}; branch {run.branch}",

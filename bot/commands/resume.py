@@ -54,7 +54,7 @@ def _resumed(context: Context, won: Run, before: Run) -> Outcome:
     reply = replies.resumed(won, before)
     if won.worktree.host != before.worktree.host:
         reply += replies.moved(won, before)
-    reply += unstarted(context, won) or ""
+    reply += unstarted(context, won)
     gate = before.step.name if before.step and before.step.gate else None
     return Outcome(
         word=Word.RESUMED,
@@ -68,6 +68,7 @@ def _resumed(context: Context, won: Run, before: Run) -> Outcome:
 
 def _missed(context: Context, run: Run) -> Outcome:
     word, reply = _why(context, run)
+    reply += unstarted(context, run)
     return Outcome(word=word, reply=reply, run=run, by=run.changed)
 
 

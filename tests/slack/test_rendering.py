@@ -177,7 +177,7 @@ def answers_are_harmless(evil: str) -> None:
         check(blocks.escaped(reply), blocks.answer(answer, "status"))
         check(blocks.escaped(reply), [*blocks.said(reply), blocks.aside(who(run.changed))])
     shown = answer_of(Outcome(word=Word.SHOWN, reply=told[0], run=run))
-    check(blocks.escaped(replies.status(run, NOW, shortcut, None)), blocks.choice(shown, [run]))
+    check(blocks.escaped(replies.status(run, NOW, shortcut, "")), blocks.choice(shown, [run]))
 
 
 def logs_are_harmless(evil: str) -> None:
