@@ -35,11 +35,28 @@ _TOKENS = {
 }
 
 
+class _UsageError(Exception):
+    """The words of the command line cannot be used; the sentence says why."""
+
+
 class _Parser(argparse.ArgumentParser):
     """Answers a wrong line in one sentence instead of a page."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(_USAGE, notices.usage_error(message, self.prog) + "\n")
+        raise _UsageError(notices.usage_error(message, self.prog))
+
+
+def _read(words: Sequence[str]) -> argparse.Namespace:
+    """The options that these words are. Raises _UsageError."""
+    parser = _parser()
+    options, left = parser.parse_known_args(words)
+    # Arguments of `run` may stand among its options; argparse takes those that stand together.
+    more = [word for word in left if word != "--"]
+    if more and (options.verb != "run" or any(word.startswith("-") for word in more)):
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
+    if more:
+        options.words += more
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -86,9 +103,11 @@ def _check_options(parser: argparse.ArgumentParser, verb: str) -> None:
 
 
 def _token_options(parser: argparse.ArgumentParser) -> None:
+    _common(parser)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for action, about in _TOKENS.items():
-        chosen = actions.add_parser(action, help=about)
+        # What stands before the action counts, unless it stands behind it, too.
+        chosen = actions.add_parser(action, help=about, argument_default=argparse.SUPPRESS)
         _common(chosen)
         if action != "list":
             chosen.add_argument("name", metavar="NAME", help="what the token is called")
@@ -117,9 +136,12 @@ def _command_options(parser: argparse.ArgumentParser, verb: str) -> None:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run `baton` with these words; returns the exit code."""
-    options = _parser().parse_args(words)
     try:
+        options = _read(sys.argv[1:] if words is None else words)
         return _entry(options.verb)(options)
+    except _UsageError as error:
+        print(str(error), file=sys.stderr)
+        return _USAGE
     except ConfigurationError as error:
         print(str(error), file=sys.stderr)
         return _USAGE

@@ -1,0 +1,46 @@
+"""How the words of the command line are read."""
+
+import pytest
+
+from bot.cli import _read, _UsageError
+
+
+@pytest.mark.parametrize(
+    ("words", "taken"),
+    [
+        (["run", "slow", "--as", "nw", "seconds=2"], ["slow", "seconds=2"]),
+        (["run", "--as", "nw", "slow", "seconds=2"], ["slow", "seconds=2"]),
+        (
+            ["run", "slow", "a=1", "--as", "nw", "b=2", "--json", "c=3"],
+            ["slow", "a=1", "b=2", "c=3"],
+        ),
+        (["run", "slow", "--as", "nw", "--", "a=1"], ["slow", "a=1"]),
+        (["resume", "--as", "nw", "k3x9"], "k3x9"),
+        (["cancel", "--as", "nw", "--", "-x"], "-x"),
+        (["release", "--as", "nw", "k3x9"], ["k3x9"]),
+    ],
+)
+def test_options_stand_anywhere_after_the_verb(words: list[str], taken: object) -> None:
+    options = _read(words)
+    assert options.words == taken
+    assert options.name == "nw"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["token", "--config", "c.toml", "list"],
+        ["token", "list", "--config", "c.toml"],
+        ["token", "--config", "other.toml", "list", "--config", "c.toml"],
+    ],
+)
+def test_options_stand_before_and_behind_what_is_done_with_tokens(words: list[str]) -> None:
+    assert _read(words).config == "c.toml"
+
+
+@pytest.mark.parametrize(
+    "words", [["run", "slow", "--frob", "a=1"], ["cancel", "a", "b"], ["runs", "a"]]
+)
+def test_what_is_left_over_is_refused(words: list[str]) -> None:
+    with pytest.raises(_UsageError, match="unrecognized arguments"):
+        _read(words)
