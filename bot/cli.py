@@ -1,18 +1,17 @@
 """The command line: one more door, and the switch that starts Baton."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
-from bot import notices
+from bot import faults, notices
 from bot.access import Role
 from bot.commands import COMMANDS
 from bot.errors import ConfigurationError, SchemaError
+from bot.outcome import EXIT_CODES, Outcome, Word, outcome_json
 from bot.ports import DatabaseUnavailableError
-
-_FAILED = 1
-_USAGE = 2
 
 _SERVICES = {
     "serve": "answer everywhere that is configured, and work on runs",
@@ -136,27 +135,52 @@ def _command_options(parser: argparse.ArgumentParser, verb: str) -> None:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run `baton` with these words; returns the exit code."""
+    given = sys.argv[1:] if words is None else words
+    as_json = "--json" in given
     try:
-        options = _read(sys.argv[1:] if words is None else words)
+        options = _read(given)
         return _entry(options.verb)(options)
-    except _UsageError as error:
-        print(str(error), file=sys.stderr)
-        return _USAGE
-    except ConfigurationError as error:
-        print(str(error), file=sys.stderr)
-        return _USAGE
-    except DatabaseUnavailableError as error:
-        print(notices.no_database(str(error)), file=sys.stderr)
-        return _FAILED
-    except SchemaError as error:
-        print(notices.newer_database(str(error)), file=sys.stderr)
-        return _FAILED
     except BrokenPipeError:
         # Whoever read our output has had enough; nothing is wrong.
         sys.stderr.close()
         return 0
     except KeyboardInterrupt:
         return 130
+    except _EXPECTED as error:
+        return _failed(error, as_json=as_json)
+    except Exception as error:
+        if as_json:
+            _failed(error, as_json=True)
+        raise
+
+
+_EXPECTED = (_UsageError, ConfigurationError, SchemaError, DatabaseUnavailableError)
+
+
+def _failed(error: Exception, *, as_json: bool) -> int:
+    """Say why nothing came of it; returns the exit code."""
+    word, sentence = _explained(error)
+    if as_json:
+        print(json.dumps(outcome_json(Outcome(word=word, reply=sentence))))
+    else:
+        print(sentence, file=sys.stderr)
+    return EXIT_CODES[word]
+
+
+def _explained(error: Exception) -> tuple[Word, str]:
+    if isinstance(error, SchemaError):
+        return Word.INVALID, notices.newer_database(str(error))
+    if isinstance(error, (_UsageError, ConfigurationError)):
+        return Word.INVALID, str(error)
+    from bot import log
+
+    reference = log.fault("baton.command_failed", error)
+    if not isinstance(error, DatabaseUnavailableError):
+        return Word.ERROR, faults.unexpected(reference)
+    if not error.certain:
+        return Word.ERROR, faults.database_lost(str(error), reference)
+    word = Word.BUSY if error.busy else Word.ERROR
+    return word, notices.no_database(str(error), reference)
 
 
 def _entry(verb: str) -> Callable[[argparse.Namespace], int]:

@@ -45,9 +45,20 @@ def no_database_yet(reason: str, seconds: float) -> str:
     return f"The database cannot be used yet: {reason}. Trying again for {seconds:.0f} seconds."
 
 
-def no_database(reason: str) -> str:
+def no_database(reason: str, reference: str) -> str:
     """A command, or a process that waited, ends without its database."""
-    return f"The database cannot be used: {reason}. Nothing was done; see database.url."
+    return (
+        f"The database cannot be used: {reason}. Nothing was done; see database.url. The log has"
+        f" more under {reference}."
+    )
+
+
+def no_directory(path: str, reason: str) -> str:
+    """There is no place for worktrees and logs."""
+    return (
+        f"runner.directory: {path} cannot be made ({reason.lower()}). Nothing was started; name"
+        " another directory."
+    )
 
 
 def usage_error(message: str, program: str) -> str:

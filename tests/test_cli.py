@@ -139,9 +139,60 @@ def test_a_newer_database_is_left_alone(baton: Any, tmp_path: Path) -> None:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.close()
     done = baton("runs")
-    assert done.returncode == 1
+    # Like a wrong setting it does not mend itself, and so no service is started again.
+    assert done.returncode == 2
     assert "newer Baton" in done.stderr
     assert "Traceback" not in done.stderr
+    assert baton("worker").returncode == 2
+    told = baton("runs", "--json")
+    assert told.returncode == 2
+    answer = json.loads(told.stdout)
+    assert answer["outcome"] == "invalid"
+    assert "newer Baton" in answer["reply"]
+
+
+@pytest.mark.parametrize(
+    ("words", "settings", "outcome"),
+    [
+        (["cancel", "a", "b"], {}, "invalid"),
+        (["cancel", "--epoch", "x"], {}, "invalid"),
+        (["frobnicate"], {}, "invalid"),
+        (["runs"], {"BATON_RUNNER__CONCURRENCY": "two"}, "invalid"),
+        (["run", "demo"], {"BATON_DATABASE__URL": "sqlite:///not-a-database"}, "invalid"),
+        (["run", "demo"], {"BATON_DATABASE__URL": "postgresql://127.0.0.1:1/x"}, "error"),
+        (["run", "demo"], {"BATON_DATABASE__URL": "sqlite:///full/baton.db"}, "error"),
+    ],
+)
+def test_every_failure_is_an_object_where_one_was_asked_for(
+    baton: Any, tmp_path: Path, words: list[str], settings: dict[str, str], outcome: str
+) -> None:
+    (tmp_path / "not-a-database").write_text("neither this\n" * 100)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "worktrees").write_text("in the way\n")
+    done = baton(*words, "--json", **settings)
+    assert done.returncode == {"invalid": 2, "error": 1}[outcome], done.stderr
+    answer = json.loads(done.stdout)
+    assert set(answer) == {"outcome", "reply", "run", "by", "candidates"}
+    assert answer["outcome"] == outcome
+    if outcome == "error":
+        reference = answer["reply"].split()[-1].rstrip(".")
+        (log,) = tmp_path.glob("*/baton.log")
+        assert f'"reference": "{reference}"' in log.read_text()
+    else:
+        assert done.stderr == ""
+
+
+def test_a_shared_database_needs_no_directory_made_before(
+    baton: Any, tmp_path: Path, postgres_url: str
+) -> None:
+    done = baton("runs", BATON_DATABASE__URL=postgres_url)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / ".baton").stat().st_mode & 0o077 == 0
+    (tmp_path / "file").write_text("in the way\n")
+    where = {"BATON_DATABASE__URL": postgres_url, "BATON_RUNNER__DIRECTORY": "file"}
+    refused = baton("runs", **where)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("runner.directory: file cannot be made (file exists).")
 
 
 def test_usage_errors_are_one_sentence(baton: Any) -> None:

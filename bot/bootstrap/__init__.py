@@ -149,9 +149,11 @@ def installed(settings: config.Settings, beside: Path, host: str | None = None) 
     shared = is_shared(settings.database.url)
     waker = _waker(settings.database.url) if shared else None
     database = open_database(settings.database.url, _terms(settings.runner), waker=waker)
+    if shared:
+        _make(state)
+    log.write_to(state / "baton.log")
     bring_up_to_date(database)
     _hide_from_git(state)
-    log.write_to(state / "baton.log")
     here = host or settings.runner.host or _kept_place(state / "worktrees")
     worktrees = Worktrees(state / "worktrees", here)
     grace_seconds = settings.runner.grace_seconds
@@ -186,6 +188,15 @@ def _terms(runner: config.RunnerSettings) -> Terms:
         presence_seconds=min(runner.lease_seconds, _MISSED_BEATS * runner.heartbeat_seconds),
         orphan_seconds=runner.orphan_after_days * _DAY_SECONDS,
     )
+
+
+def _make(state: Path) -> None:
+    """Worktrees and logs may hold what is not for every user here. SQLite makes its own."""
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        reason = notices.no_directory(str(state), str(error.strerror))
+        raise ConfigurationError(reason) from error
 
 
 def _hide_from_git(state: Path) -> None:
