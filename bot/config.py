@@ -1,8 +1,10 @@
 """Settings: a TOML file, overlaid by the environment; a mistake names its key and the remedy."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -35,6 +37,7 @@ ECOSYSTEM = {
 """Names under which other tools of a platform look for the same secrets."""
 
 _PER_RUN = ("BATON_ARG_", "BATON_RUN_ID", "BATON_EPOCH", "BATON_STEP", "BATON_ATTEMPT")
+_WEB_ADDRESS = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[^\s/?#@:\[\]]+)(:\d+)?(/[^\s?#]*)?")
 _WORKFLOW_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 Positive = Annotated[float, Field(gt=0)]
@@ -56,6 +59,30 @@ class ServerSettings(_Section):
     host: str = "127.0.0.1"
     port: int = Field(default=8642, ge=0, le=65535)
     public_url: str = ""
+
+    @field_validator("public_url")
+    @classmethod
+    def _of_the_web(cls, address: str) -> str:
+        # To ask for a port out of range raises ValueError.
+        if address and (not _WEB_ADDRESS.fullmatch(address) or urlsplit(address).port == 0):
+            reason = (
+                "that is no address of the web: expected something like https://baton.example.com"
+            )
+            raise ValueError(reason)
+        return address
+
+    @property
+    def local(self) -> bool:
+        """Whether only this machine can reach it."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    @property
+    def in_the_clear(self) -> bool:
+        """Whether tokens would cross a network unprotected; then nothing is served."""
+        return not self.local and not self.public_url.startswith("https://")
 
 
 _NO_SECRET = SecretStr("")

@@ -53,7 +53,7 @@ def no_database(reason: str, reference: str) -> str:
     )
 
 
-def no_directory(path: str, reason: str) -> str:
+def no_directory(path: object, reason: str) -> str:
     """There is no place for worktrees and logs."""
     return (
         f"runner.directory: {path} cannot be made ({reason.lower()}). Nothing was started; name"
@@ -92,6 +92,14 @@ def no_git() -> str:
 def no_repository(workflow: str, repository: str) -> str:
     """`check`: a workflow has no repository."""
     return f"workflows.{workflow}.repository: there is no git repository at {repository}."
+
+
+def no_base(workflow: str, base: str, repository: str) -> str:
+    """`check`: there is nothing from which a run could start."""
+    return (
+        f"workflows.{workflow}.base: git finds no {base!r} in {repository}, from which new branches"
+        " start. Name a branch that is there, or make this one."
+    )
 
 
 def no_library(extra: str, missing: str) -> str:

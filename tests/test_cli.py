@@ -195,6 +195,39 @@ def test_a_shared_database_needs_no_directory_made_before(
     assert refused.stderr.startswith("runner.directory: file cannot be made (file exists).")
 
 
+def test_check_names_what_serve_refuses(baton: Any) -> None:
+    done = baton("check", BATON_SERVER__HOST="0.0.0.0")  # noqa: S104 - refused
+    assert done.returncode == 1
+    assert done.stdout.startswith("server.host is 0.0.0.0, which other machines can reach")
+    assert "All is well" not in done.stdout
+
+
+def test_check_names_a_base_from_which_no_run_could_start(
+    baton: Any, tmp_path: Path, repository: Path
+) -> None:
+    flow = f"[workflows.x]\nrepository = '{repository}'\nsteps = [{{name = 'a', run = 'true'}}]\n"
+    for base, code in (("nope", 1), ("main", 0), ("HEAD", 0), ("--help", 1)):
+        (tmp_path / "config.toml").write_text(f"{flow}base = '{base}'\n")
+        done = baton("check")
+        assert done.returncode == code, (base, done.stdout)
+        assert ("workflows.x.base: git finds no" in done.stdout) == bool(code)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("garbage", "baton.example.com", "ftp://baton.example.com", "https://", "https://a b"),
+        *("https://me:secret@baton.example.com", "https://baton.example.com:99999", "https://:80"),
+    ],
+)
+def test_a_public_address_is_one_of_the_web(baton: Any, address: str) -> None:
+    for verb in ("check", "serve"):
+        done = baton(verb, BATON_SERVER__PUBLIC_URL=address)
+        assert done.returncode == 2
+        assert "public_url" in done.stderr.lower()
+        assert done.stdout == ""
+
+
 def test_usage_errors_are_one_sentence(baton: Any) -> None:
     for words in (["frobnicate"], ["release"], ["runs", "--frob"], []):
         done = baton(*words)
