@@ -11,7 +11,18 @@ from bot.conversation import Door
 from bot.history import told
 from bot.outcome import AuditEvent
 from bot.run import Change, Run, RunStatus
-from bot.words import ago, by_whom, name_of, position_of, quoted, spelled, stands, state, steps
+from bot.words import (
+    ago,
+    by_whom,
+    name_of,
+    position_of,
+    quoted,
+    spelled,
+    stands,
+    state,
+    steps,
+    those,
+)
 
 # --- what a command came to ------------------------------------------------------------------
 
@@ -305,11 +316,11 @@ def bad_branch(branch: str) -> str:
 
 def denied(role: Role, needed: Role, who_can: Sequence[str], actor: str, verb: str) -> str:
     """The policy says no."""
-    can = ", ".join(who_can) if who_can else "nobody yet: the configuration names no one"
     have = f"your role is {role.word}" if role else "no access list names you"
     return (
         f"You may not {_MAY.get(verb, 'look at runs')} here: that needs the role {needed.word},"
-        f" and {have}. Nothing changed. Who can: {can}. Your id for the access list is {actor}."
+        f" and {have}. Nothing changed. Who can: {those(who_can)}. Your id for the access list is"
+        f" {actor}."
     )
 
 
