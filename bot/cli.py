@@ -34,6 +34,10 @@ _TOKENS = {
 }
 
 
+_AS = "default: your login name"
+_JSON = "print one JSON object"
+
+
 class _UsageError(Exception):
     """The words of the command line cannot be used; the sentence says why."""
 
@@ -102,12 +106,12 @@ def _check_options(parser: argparse.ArgumentParser, verb: str) -> None:
 
 
 def _token_options(parser: argparse.ArgumentParser) -> None:
-    _common(parser)
+    _token_common(parser)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for action, about in _TOKENS.items():
         # What stands before the action counts, unless it stands behind it, too.
         chosen = actions.add_parser(action, help=about, argument_default=argparse.SUPPRESS)
-        _common(chosen)
+        _token_common(chosen)
         if action != "list":
             chosen.add_argument("name", metavar="NAME", help="what the token is called")
         if action == "create":
@@ -115,9 +119,15 @@ def _token_options(parser: argparse.ArgumentParser) -> None:
             chosen.add_argument("--role", required=True, choices=roles, help="what it may do")
 
 
+def _token_common(parser: argparse.ArgumentParser) -> None:
+    _common(parser)
+    parser.add_argument("--as", dest="speaker", metavar="NAME", help=_AS)
+    parser.add_argument("--json", action="store_true", help=_JSON)
+
+
 def _command_options(parser: argparse.ArgumentParser, verb: str) -> None:
     _common(parser)
-    parser.add_argument("--as", dest="name", metavar="NAME", help="default: your login name")
+    parser.add_argument("--as", dest="name", metavar="NAME", help=_AS)
     if verb == "run":
         parser.add_argument("words", nargs="*", metavar="WORKFLOW [key=value]")
     elif verb != "runs":
@@ -130,7 +140,7 @@ def _command_options(parser: argparse.ArgumentParser, verb: str) -> None:
     if verb == "logs":
         parser.add_argument("-f", dest="follow", action="store_true", help="until it settles")
     else:
-        parser.add_argument("--json", action="store_true", help="print one JSON object")
+        parser.add_argument("--json", action="store_true", help=_JSON)
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+from bot.words import those
+
 
 def plain_talk() -> str:
     """A line at the terminal that holds nothing to answer."""
@@ -166,11 +168,11 @@ def not_connected() -> str:
 # --- tokens ----------------------------------------------------------------------------------
 
 
-def token_made(name: str, role: str, token: str) -> str:
-    """`token create` did its work; the token is the last word."""
+def token_made(name: str, role: str) -> str:
+    """`token create` did its work; the token itself comes after this."""
     return (
         f"Made the token {name} with the role {role}. It is shown this once; revoke it with baton"
-        f" token revoke {name}.\n{token}"
+        f" token revoke {name}."
     )
 
 
@@ -210,9 +212,12 @@ def token_line(name: str, role: str, made: str, used: str) -> str:
     return f"{name}  {role}  made {made}, {used}"
 
 
-def no_token_rights(needed: str) -> str:
+def no_token_rights(needed: str, who_can: Sequence[str], actor: str) -> str:
     """The local command line may not do this here (access.local)."""
-    return f"That needs the role {needed}, and access.local gives less. Nothing changed."
+    return (
+        f"That needs the role {needed}, and access.local gives less. Nothing changed. Who can, at"
+        f" this command line: {those(who_can)}. Your id for the access list is {actor}."
+    )
 
 
 # --- Slack -----------------------------------------------------------------------------------
