@@ -98,6 +98,22 @@ def test_here_works_until_the_run_settles(baton: Any) -> None:
     assert "all tests pass" in log.stdout
 
 
+def test_a_repeat_with_here_tells_of_the_run_as_it_is_now(baton: Any) -> None:
+    words = ("run", "demo", "seconds=0", "--here", "--delivery", "d1")
+    first = baton(*words, "--json")
+    again = baton(*words, "--json")
+    assert (again.returncode, again.stdout) == (0, first.stdout)
+    assert json.loads(again.stdout)["run"]["status"] == "failed"
+    lines = baton(*words).stdout.splitlines()
+    assert lines[0] == json.loads(first.stdout)["reply"]
+    assert lines[1].endswith("failed at step 2 of 4, test: exit code 1")
+    baton("cancel")
+    later = json.loads(baton(*words, "--json").stdout)
+    assert (later["outcome"], later["run"]["status"]) == ("started", "cancelled")
+    (run,) = json.loads(baton("runs", "--json").stdout)["runs"]
+    assert run["id"] == later["run"]["id"]
+
+
 def test_access_is_closed_when_local_is_closed(baton: Any) -> None:
     done = baton("run", "demo", "--json", BATON_ACCESS__LOCAL="viewer")
     assert done.returncode == 4
