@@ -6,12 +6,13 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
-from bot import faults, notices
+from bot import __version__, faults, notices
 from bot.access import Role
 from bot.commands import COMMANDS
 from bot.errors import ConfigurationError, SchemaError
 from bot.outcome import EXIT_CODES, Outcome, Word, outcome_json
 from bot.ports import DatabaseUnavailableError
+from bot.words import clean
 
 _SERVICES = {
     "serve": "answer everywhere that is configured, and work on runs",
@@ -64,6 +65,7 @@ def _read(words: Sequence[str]) -> argparse.Namespace:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="baton", description="Resume and cancel long runs in git worktrees.")
+    parser.add_argument("--version", action="version", version=f"baton {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb, about in _SERVICES.items():
         _service_options(verbs.add_parser(verb, help=about), verb)
@@ -76,8 +78,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _given(word: str) -> str:
+    """A word in which there is something: a variable of the shell that is not set leaves none."""
+    if not clean(word, len(word)).strip():
+        raise argparse.ArgumentTypeError(notices.nothing_given())
+    return word
+
+
 def _common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", metavar="PATH", help="default: ./config.toml, if it is there")
+    where = "default: $BATON_CONFIG, else ./config.toml if it is there"
+    parser.add_argument("--config", type=_given, metavar="PATH", help=where)
 
 
 def _service_options(parser: argparse.ArgumentParser, verb: str) -> None:
@@ -121,20 +131,21 @@ def _token_options(parser: argparse.ArgumentParser) -> None:
 
 def _token_common(parser: argparse.ArgumentParser) -> None:
     _common(parser)
-    parser.add_argument("--as", dest="speaker", metavar="NAME", help=_AS)
+    parser.add_argument("--as", dest="speaker", type=_given, metavar="NAME", help=_AS)
     parser.add_argument("--json", action="store_true", help=_JSON)
 
 
 def _command_options(parser: argparse.ArgumentParser, verb: str) -> None:
     _common(parser)
-    parser.add_argument("--as", dest="name", metavar="NAME", help=_AS)
+    parser.add_argument("--as", dest="name", type=_given, metavar="NAME", help=_AS)
     if verb == "run":
         parser.add_argument("words", nargs="*", metavar="WORKFLOW [key=value]")
     elif verb != "runs":
-        needed = "RUN" if verb == "release" else None
-        parser.add_argument("words", nargs=1 if needed else "?", metavar="RUN", default=[])
+        how_many = 1 if verb == "release" else "?"
+        parser.add_argument("words", type=_given, nargs=how_many, metavar="RUN", default=[])
     if COMMANDS[verb].changes:
-        parser.add_argument("--delivery", metavar="ID", help="a repeat with this id has no effect")
+        about = "a repeat with this id has no effect"
+        parser.add_argument("--delivery", type=_given, metavar="ID", help=about)
         parser.add_argument("--epoch", type=int, metavar="N", help="only if it is still at this")
         parser.add_argument("--here", action="store_true", help="work on it in this process")
     if verb == "logs":

@@ -68,6 +68,11 @@ def usage_error(message: str, program: str) -> str:
     return f"{program}: {message}. Nothing was done; {program} --help lists what there is."
 
 
+def nothing_given() -> str:
+    """A word is empty where one was meant to stand."""
+    return "it is empty, as a variable of the shell is that was not set"
+
+
 def newer_database(version: str) -> str:
     """The database was changed by a newer Baton."""
     return (

@@ -1,8 +1,13 @@
 """How the words of the command line are read."""
 
+import tomllib
+from pathlib import Path
+
 import pytest
 
 from bot.cli import _read, _UsageError
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.parametrize(
@@ -44,3 +49,23 @@ def test_options_stand_before_and_behind_what_is_done_with_tokens(words: list[st
 def test_what_is_left_over_is_refused(words: list[str]) -> None:
     with pytest.raises(_UsageError, match="unrecognized arguments"):
         _read(words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["cancel", ""], ["cancel", " "], ["resume", "\u200b"], ["status", ""], ["release", ""]),
+        *(["cancel", "--delivery", ""], ["cancel", "--as", ""], ["runs", "--config", ""]),
+    ],
+)
+def test_a_variable_that_is_not_set_is_not_taken_for_no_word(words: list[str]) -> None:
+    with pytest.raises(_UsageError, match="it is empty"):
+        _read(words)
+
+
+def test_baton_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        _read(["--version"])
+    assert ended.value.code == 0
+    packaged = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert capsys.readouterr().out == f"baton {packaged['project']['version']}\n"
