@@ -147,6 +147,40 @@ def test_a_wrong_configuration_is_one_sentence(
     assert not (tmp_path / ".baton" / "baton.db").exists()
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("BATON_RUNNER__CONCURRENCY", "two", "runner.concurrency in BATON_RUNNER__CONCURRENCY: "),
+        (
+            "BATON_RUNNER__CONCURENCY",
+            "2",
+            "runner.concurency in BATON_RUNNER__CONCURENCY: there is",
+        ),
+        ("BATON_FOO__BAR", "2", "foo in BATON_FOO__BAR: there is no such setting"),
+        (
+            "BATON_RUNNER__LEASE_SECONDS",
+            "5",
+            "runner in config.toml and BATON_RUNNER__LEASE_SECONDS: lease_seconds must be",
+        ),
+        (
+            "BATON_ACCESS__ADMINS",
+            "cli:ana",
+            "access.admins in BATON_ACCESS__ADMINS: a list is wanted, written as in JSON: [",
+        ),
+        ("BATON_SERVER__HOST", "localhost", "server.port in config.toml: "),
+    ],
+)
+def test_a_setting_of_the_environment_is_blamed_on_its_variable(
+    baton: Any, tmp_path: Path, variable: str, value: str, told: str
+) -> None:
+    wrong = "port = 'x'" if "port" in told else "port = 1"
+    written = f"[runner]\nheartbeat_seconds = 4\n[server]\n{wrong}\n"
+    (tmp_path / "config.toml").write_text(written)
+    done = baton("runs", **{variable: value})
+    assert done.returncode == 2
+    assert done.stderr.startswith(told)
+
+
 def test_a_newer_database_is_left_alone(baton: Any, tmp_path: Path) -> None:
     import sqlite3  # noqa: PLC0415 - only here
 
