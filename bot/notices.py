@@ -29,9 +29,10 @@ def serving(platforms: Sequence[str]) -> str:
     return f"Baton is ready.{where} Stop it with Ctrl-C or SIGTERM."
 
 
-def working(host: str) -> str:
+def working(host: str, concurrency: int) -> str:
     """`worker` is ready."""
-    return f"Working on the runs of {host}. Stop with Ctrl-C or SIGTERM."
+    of = f"the runs of {host}" if concurrency else "no runs, since runner.concurrency is 0"
+    return f"Working on {of}. Stop with Ctrl-C or SIGTERM."
 
 
 def host_taken(host: str) -> str:

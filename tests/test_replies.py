@@ -1,6 +1,6 @@
 """What a reply says beside what happened: why, and what to do next."""
 
-from bot import replies
+from bot import notices, replies
 from bot.access import Role, granted
 from bot.conversation import Author, Conversation, Door, Message
 from bot.keys import Token, digest
@@ -62,6 +62,11 @@ async def test_a_refusal_names_a_handful_and_counts_the_rest(ben: Person) -> Non
 
     await ben.service.store.write(add)
     assert "t3 (by a token) and 3 more. Your id" in await refused(ben)
+
+
+def test_a_worker_that_works_on_nothing_says_so() -> None:
+    assert notices.working("here", 2).startswith("Working on the runs of here.")
+    assert notices.working("here", 0).startswith("Working on no runs, since runner.concurrency is")
 
 
 def test_a_refusal_says_that_nobody_can_without_a_second_colon() -> None:

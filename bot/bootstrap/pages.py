@@ -37,10 +37,12 @@ async def web(
     try:
         at = bound(server.host, server.port)
     except OSError as error:
+        reason = str(error.strerror)
+        log.event("web.listen_failed", host=server.host, port=server.port, reason=reason)
         if mounted:
-            reason = notices.address_taken(server.host, server.port, str(error.strerror))
-            raise ConfigurationError(reason) from error
-        yield notices.no_web(server.host, server.port, str(error.strerror))
+            taken = notices.address_taken(server.host, server.port, reason)
+            raise ConfigurationError(taken) from error
+        yield notices.no_web(server.host, server.port, reason)
         return
     # What matters is logged by ourselves.
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
