@@ -125,6 +125,11 @@ def stands(run: Run, now: float | None) -> str:
     return words if words.startswith(("waits", "failed", "completed")) else f"is {words}"
 
 
+def ended(words: str) -> str:
+    """Words as a sentence with its end: a question that they end with has one already."""
+    return words if words.endswith((".", "?", "!")) else f"{words}."
+
+
 def _all_steps(count: int) -> str:
     return "its only step" if count == 1 else f"all {count} steps"
 

@@ -29,9 +29,9 @@ DIALOGUES = {
         ("/run quick a=" + "x" * 33_000, "invalid", "The arguments are larger than 32 KiB."),
         ("/resume " + "x" * 40_000, "invalid", "That message is longer than 40,000 characters"),
         ("/resume '; DROP TABLE runs; --", "not_found", "There is no run “'; DROP TABLE runs; --”"),
-        ("/cancel ../../etc/passwd", "not_found", "There is no run “../../etc/passwd” here."),
-        ("/cancel \x1b[2J\u202eabcd", "not_found", "There is no run “[2J abcd” here."),
-        ("/resume 😀😀😀😀", "not_found", "There is no run “😀😀😀😀” here."),
+        ("/cancel ../../etc/passwd", "not_found", "There is no run “../../etc/passwd”. Nothing"),
+        ("/cancel \x1b[2J\u202eabcd", "not_found", "There is no run “[2J abcd”. Nothing"),
+        ("/resume 😀😀😀😀", "not_found", "There is no run “😀😀😀😀”. Nothing"),
     ],
     "claim and cancel without a worker": [
         ("/run quick", "started", "Started quick RUN: 2 steps on branch baton/RUN."),

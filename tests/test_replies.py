@@ -1,11 +1,17 @@
 """What a reply says beside what happened: why, and what to do next."""
 
+import pytest
+
 from bot import notices, replies
 from bot.access import Role, granted
+from bot.bootstrap import Installation
 from bot.conversation import Author, Conversation, Door, Message
 from bot.keys import Token, digest
 from bot.ports import Transaction
+from bot.run import Change, RunStatus
 from tests.conftest import Person
+from tests.runs import run_of
+from tests.store.factories import put
 
 
 async def test_whoever_finds_a_claim_waiting_hears_that_nobody_will_start_it(ben: Person) -> None:
@@ -72,3 +78,55 @@ def test_a_worker_that_works_on_nothing_says_so() -> None:
 def test_a_refusal_says_that_nobody_can_without_a_second_colon() -> None:
     told = replies.denied(Role.NONE, Role.OPERATOR, [], "slack:U1", "run")
     assert "Who can: nobody yet, since the configuration names no one. Your id" in told
+
+
+async def test_a_prefix_that_is_too_short_is_told_how_long_it_has_to_be(ben: Person) -> None:
+    run_id = await ben.starts("/run quick")
+    more = "A run is named by 4 characters of its id or more."
+    short, none = await ben.says(f"/status {run_id[:3]}"), await ben.says("/status 9999")
+    assert (short.word, none.word) == ("not_found", "not_found")
+    assert more in short.reply
+    assert more not in none.reply
+
+
+def test_here_is_said_where_not_every_run_is_looked_for() -> None:
+    assert "“9999” here." in replies.not_found("9999", Door.SLACK_SLASH, fenced=True)
+    assert "“9999”. " in replies.not_found("9999", Door.CLI, fenced=False)
+
+
+@pytest.mark.parametrize(
+    ("door", "lead"), [(Door.CLI, "baton "), (Door.SLACK_SLASH, "/baton "), (Door.TERMINAL, "/")]
+)
+def test_what_to_do_next_is_spelled_as_it_is_typed(door: Door, lead: str) -> None:
+    by = Change("cli:ben", Door.CLI, 0.0)
+    for status in (RunStatus.CANCELLED, RunStatus.COMPLETED):
+        over = run_of("b", by, status=status)
+        assert f"with {lead}run deploy branch=b." in replies.not_resumable(over, by, 9.0, door)
+    under_way = run_of("b", by, status=RunStatus.RUNNING, worker="w")
+    assert f"with {lead}status abcd2345." in replies.already_running(under_way, by, 9.0, door)
+
+
+async def test_status_says_who_cancelled_a_run(ben: Person) -> None:
+    run_id = await ben.starts("/run quick")
+    await ben.says(f"/cancel {run_id}")
+    assert "\n  cancelled by ben in a terminal, just now" in (await ben.says("/status")).reply
+
+
+async def test_status_names_who_cancelled_and_not_who_released(
+    ben: Person, installation: Installation
+) -> None:
+    run_id = put(installation.database, "working")
+    assert (await ben.says(f"/cancel {run_id}")).word == "cancelled"
+    await ben.service.store.write(lambda tx: tx.work.unproven(run_id, 2, "not provably gone"))
+    assert (await Person(ben.service, "eva").says(f"/release {run_id}")).word == "released"
+    assert "\n  cancelled by ben in a terminal" in (await ben.says(f"/status {run_id}")).reply
+
+
+async def test_a_gate_is_told_alike_by_status_and_card(ana: Person) -> None:
+    run_id = await ana.starts("/run gated")
+    await ana.sees_status(run_id, "paused")
+    reply = (await ana.says("/status")).reply
+    assert reply.startswith(f"gated {run_id} waits at step 1 of 3, ask: Go?\n")
+    assert f"  /resume {run_id} passes the gate, /cancel {run_id} declines it" in reply
+    late = await ana.says(f"/resume {run_id}", seen_epoch=7)
+    assert "; it waits at step 1 of 3, ask: Go? Nothing changed." in late.reply

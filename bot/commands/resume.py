@@ -75,11 +75,11 @@ def _missed(context: Context, run: Run) -> Outcome:
 def _why(context: Context, run: Run) -> tuple[Word, str]:
     by, now = run.changed, context.tx.now
     if run.status in FINAL:
-        return Word.NOT_RESUMABLE, replies.not_resumable(run, by, now)
+        return Word.NOT_RESUMABLE, replies.not_resumable(run, by, now, context.door)
     if run.resumable and context.seen_epoch is not None:
         moved = replies.moved_on(run, context.seen_epoch, by, now, context.door)
         return Word.NOT_RESUMABLE, moved
-    return Word.ALREADY_RUNNING, replies.already_running(run, by, now)
+    return Word.ALREADY_RUNNING, replies.already_running(run, by, now, context.door)
 
 
 def _worktree_busy(context: Context, kept: Run) -> Outcome:
