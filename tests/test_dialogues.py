@@ -17,7 +17,10 @@ DIALOGUES = {
     "misunderstandings": [
         ("/resum", "invalid", "“/resum” is not a command. Did you mean resume?"),
         ("/frobnicate now", "invalid", "“/frobnicate” is not a command."),
-        ("hello there", "invalid", "“hello” is not a command."),
+        ("hello there", "invalid", "“hello” is not a command. Nothing changed;"),
+        ("/bogus", "invalid", "“/bogus” is not a command. Nothing changed;"),
+        ("/cancle", "invalid", "“/cancle” is not a command. Did you mean cancel?"),
+        ("/hlep", "invalid", "“/hlep” is not a command. Did you mean help?"),
         ("/run", "invalid", "Which workflow?"),
         ("/run nope", "invalid", "There is no workflow “nope”."),
         ("/run quick fast", "invalid", "I cannot read “fast”"),
