@@ -24,3 +24,5 @@ The map, bottom up; a module imports only from lines above it:
     checks, once, service, tokens    what the command line does, by kind
     cli                              the command line
 """
+
+__version__ = "0.1.0"

@@ -1,7 +1,7 @@
 """Who may do what: one policy for every door, closed until the configuration opens it."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -65,6 +65,10 @@ class Policy:
         named = [self.entries.get(name, Role.NONE) for name in self._names(author)]
         granted = [_GRANTS.get(name, Role.NONE) for name in author.groups]
         return max(*named, *granted, self.local if door in LOCAL_DOORS else Role.NONE)
+
+    def enough_for(self, needed: Role) -> Sequence[str]:
+        """The entries of the lists to which this role, or a higher one, is given."""
+        return [name for name, role in self.entries.items() if role >= needed]
 
     @staticmethod
     def _names(author: Author) -> Iterable[str]:

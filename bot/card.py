@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bot.conversation import Door
 from bot.run import Run, RunStatus
-from bot.words import age, name_of, spelled, stands, state, who
+from bot.words import age, ended, name_of, spelled, stands, state, who
 
 _DONE, _OPEN = "■", "□"
 _MOST_MARKS = 30
@@ -49,8 +49,7 @@ def took(run: Run) -> str:
 def news(run: Run, now: float, door: Door) -> str:
     """What is told beside the card, where a person is needed or the run ended."""
     following = follow_up(run, door)
-    words = stands(run, now)
-    told = f"{name_of(run)} {words}{'' if words.endswith(('.', '?', '!')) else '.'}"
+    told = ended(f"{name_of(run)} {stands(run, now)}")
     return f"{told} {following}." if following else told
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 
 from bot import bootstrap, directions, notices
+from bot.bootstrap.repositories import has_base, is_demo
 from bot.errors import ConfigurationError
 
 _FAILED = 1
@@ -75,9 +76,16 @@ def check(options: argparse.Namespace) -> int:
 
 
 def _problems(installation: bootstrap.Installation) -> Iterator[str]:
-    if shutil.which("git") is None:
+    server = installation.settings.server
+    if server.in_the_clear:
+        yield notices.open_to_all(server.host)
+    git = shutil.which("git") is not None
+    if not git:
         yield notices.no_git()
     for workflow in installation.conductor.house.catalogue.values():
-        demo = bootstrap.is_demo(workflow.repository)
-        if not demo and not bootstrap.is_repository(workflow.repository):
+        if is_demo(workflow.repository):
+            continue
+        if not bootstrap.is_repository(workflow.repository):
             yield notices.no_repository(workflow.name, workflow.repository)
+        elif git and not has_base(workflow):
+            yield notices.no_base(workflow.name, workflow.base, workflow.repository)

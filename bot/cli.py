@@ -1,18 +1,18 @@
 """The command line: one more door, and the switch that starts Baton."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
-from bot import notices
+from bot import __version__, faults, notices
 from bot.access import Role
 from bot.commands import COMMANDS
 from bot.errors import ConfigurationError, SchemaError
+from bot.outcome import EXIT_CODES, Outcome, Word, outcome_json
 from bot.ports import DatabaseUnavailableError
-
-_FAILED = 1
-_USAGE = 2
+from bot.words import clean
 
 _SERVICES = {
     "serve": "answer everywhere that is configured, and work on runs",
@@ -35,15 +35,37 @@ _TOKENS = {
 }
 
 
+_AS = "default: your login name"
+_JSON = "print one JSON object"
+
+
+class _UsageError(Exception):
+    """The words of the command line cannot be used; the sentence says why."""
+
+
 class _Parser(argparse.ArgumentParser):
     """Answers a wrong line in one sentence instead of a page."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(_USAGE, notices.usage_error(message, self.prog) + "\n")
+        raise _UsageError(notices.usage_error(message, self.prog))
+
+
+def _read(words: Sequence[str]) -> argparse.Namespace:
+    """The options that these words are. Raises _UsageError."""
+    parser = _parser()
+    options, left = parser.parse_known_args(words)
+    # Arguments of `run` may stand among its options; argparse takes those that stand together.
+    more = [word for word in left if word != "--"]
+    if more and (options.verb != "run" or any(word.startswith("-") for word in more)):
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
+    if more:
+        options.words += more
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="baton", description="Resume and cancel long runs in git worktrees.")
+    parser.add_argument("--version", action="version", version=f"baton {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb, about in _SERVICES.items():
         _service_options(verbs.add_parser(verb, help=about), verb)
@@ -56,8 +78,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _given(word: str) -> str:
+    """A word in which there is something: a variable of the shell that is not set leaves none."""
+    if not clean(word, len(word)).strip():
+        raise argparse.ArgumentTypeError(notices.nothing_given())
+    return word
+
+
 def _common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", metavar="PATH", help="default: ./config.toml, if it is there")
+    where = "default: $BATON_CONFIG, else ./config.toml if it is there"
+    parser.add_argument("--config", type=_given, metavar="PATH", help=where)
 
 
 def _service_options(parser: argparse.ArgumentParser, verb: str) -> None:
@@ -86,10 +116,12 @@ def _check_options(parser: argparse.ArgumentParser, verb: str) -> None:
 
 
 def _token_options(parser: argparse.ArgumentParser) -> None:
+    _token_common(parser)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for action, about in _TOKENS.items():
-        chosen = actions.add_parser(action, help=about)
-        _common(chosen)
+        # What stands before the action counts, unless it stands behind it, too.
+        chosen = actions.add_parser(action, help=about, argument_default=argparse.SUPPRESS)
+        _token_common(chosen)
         if action != "list":
             chosen.add_argument("name", metavar="NAME", help="what the token is called")
         if action == "create":
@@ -97,44 +129,79 @@ def _token_options(parser: argparse.ArgumentParser) -> None:
             chosen.add_argument("--role", required=True, choices=roles, help="what it may do")
 
 
+def _token_common(parser: argparse.ArgumentParser) -> None:
+    _common(parser)
+    parser.add_argument("--as", dest="speaker", type=_given, metavar="NAME", help=_AS)
+    parser.add_argument("--json", action="store_true", help=_JSON)
+
+
 def _command_options(parser: argparse.ArgumentParser, verb: str) -> None:
     _common(parser)
-    parser.add_argument("--as", dest="name", metavar="NAME", help="default: your login name")
+    parser.add_argument("--as", dest="name", type=_given, metavar="NAME", help=_AS)
     if verb == "run":
         parser.add_argument("words", nargs="*", metavar="WORKFLOW [key=value]")
     elif verb != "runs":
-        needed = "RUN" if verb == "release" else None
-        parser.add_argument("words", nargs=1 if needed else "?", metavar="RUN", default=[])
+        how_many = 1 if verb == "release" else "?"
+        parser.add_argument("words", type=_given, nargs=how_many, metavar="RUN", default=[])
     if COMMANDS[verb].changes:
-        parser.add_argument("--delivery", metavar="ID", help="a repeat with this id has no effect")
+        about = "a repeat with this id has no effect"
+        parser.add_argument("--delivery", type=_given, metavar="ID", help=about)
         parser.add_argument("--epoch", type=int, metavar="N", help="only if it is still at this")
         parser.add_argument("--here", action="store_true", help="work on it in this process")
     if verb == "logs":
         parser.add_argument("-f", dest="follow", action="store_true", help="until it settles")
     else:
-        parser.add_argument("--json", action="store_true", help="print one JSON object")
+        parser.add_argument("--json", action="store_true", help=_JSON)
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run `baton` with these words; returns the exit code."""
-    options = _parser().parse_args(words)
+    given = sys.argv[1:] if words is None else words
+    as_json = "--json" in given
     try:
+        options = _read(given)
         return _entry(options.verb)(options)
-    except ConfigurationError as error:
-        print(str(error), file=sys.stderr)
-        return _USAGE
-    except DatabaseUnavailableError as error:
-        print(notices.no_database(str(error)), file=sys.stderr)
-        return _FAILED
-    except SchemaError as error:
-        print(notices.newer_database(str(error)), file=sys.stderr)
-        return _FAILED
     except BrokenPipeError:
         # Whoever read our output has had enough; nothing is wrong.
         sys.stderr.close()
         return 0
     except KeyboardInterrupt:
         return 130
+    except _EXPECTED as error:
+        return _failed(error, as_json=as_json)
+    except Exception as error:
+        if as_json:
+            _failed(error, as_json=True)
+        raise
+
+
+_EXPECTED = (_UsageError, ConfigurationError, SchemaError, DatabaseUnavailableError)
+
+
+def _failed(error: Exception, *, as_json: bool) -> int:
+    """Say why nothing came of it; returns the exit code."""
+    word, sentence = _explained(error)
+    if as_json:
+        print(json.dumps(outcome_json(Outcome(word=word, reply=sentence))))
+    else:
+        print(sentence, file=sys.stderr)
+    return EXIT_CODES[word]
+
+
+def _explained(error: Exception) -> tuple[Word, str]:
+    if isinstance(error, SchemaError):
+        return Word.INVALID, notices.newer_database(str(error))
+    if isinstance(error, (_UsageError, ConfigurationError)):
+        return Word.INVALID, str(error)
+    from bot import log
+
+    reference = log.fault("baton.command_failed", error)
+    if not isinstance(error, DatabaseUnavailableError):
+        return Word.ERROR, faults.unexpected(reference)
+    if not error.certain:
+        return Word.ERROR, faults.database_lost(str(error), reference)
+    word = Word.BUSY if error.busy else Word.ERROR
+    return word, notices.no_database(str(error), reference)
 
 
 def _entry(verb: str) -> Callable[[argparse.Namespace], int]:

@@ -40,7 +40,7 @@ class Conductor:
         role = self.policy.role_of(message.author, message.door)
         command = COMMANDS[invocation.verb]
         if role < command.role:
-            return self._denied(invocation, role, command.role)
+            return self._denied(tx, invocation, role, command.role)
         return command.carry_out(Context(tx, invocation, role, self.house))
 
     def offer(
@@ -53,21 +53,17 @@ class Conductor:
             return nothing
         return look(Context(tx, invocation, role, self.house))
 
-    def _denied(self, invocation: Invocation, role: Role, needed: Role) -> Outcome:
-        can = _who_can(self.policy, needed)
+    def _denied(self, tx: Transaction, invocation: Invocation, role: Role, needed: Role) -> Outcome:
+        can = _who_can(tx, self.policy, needed)
         actor = invocation.message.author.actor
         reply = replies.denied(role, needed, can, actor, invocation.verb)
         return Outcome(word=Word.DENIED, reply=reply)
 
 
-_NAMED_AT_MOST = 5
-
-
-def _who_can(policy: Policy, needed: Role) -> Sequence[str]:
-    names = [name for name, role in policy.entries.items() if role >= needed]
-    if policy.local >= needed:
-        names.append("the local command line")
-    return names[:_NAMED_AT_MOST]
+def _who_can(tx: Transaction, policy: Policy, needed: Role) -> Sequence[str]:
+    local = ["the local command line"] if policy.local >= needed else []
+    tokens = [token.name for token in tx.keys.tokens() if token.valid and token.role >= needed]
+    return [*policy.enough_for(needed), *local, *(f"{name} (by a token)" for name in tokens)]
 
 
 def _answered_before(tx: Transaction, invocation: Invocation) -> Answer | None:

@@ -1,8 +1,11 @@
 """Settings: a TOML file, overlaid by the environment; a mistake names its key and the remedy."""
 
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -16,6 +19,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from bot.access import Policy, Role, policy_of, valid_entry
 from bot.errors import ConfigurationError
@@ -35,6 +39,7 @@ ECOSYSTEM = {
 """Names under which other tools of a platform look for the same secrets."""
 
 _PER_RUN = ("BATON_ARG_", "BATON_RUN_ID", "BATON_EPOCH", "BATON_STEP", "BATON_ATTEMPT")
+_WEB_ADDRESS = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[^\s/?#@:\[\]]+)(:\d+)?(/[^\s?#]*)?")
 _WORKFLOW_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 Positive = Annotated[float, Field(gt=0)]
@@ -56,6 +61,30 @@ class ServerSettings(_Section):
     host: str = "127.0.0.1"
     port: int = Field(default=8642, ge=0, le=65535)
     public_url: str = ""
+
+    @field_validator("public_url")
+    @classmethod
+    def _of_the_web(cls, address: str) -> str:
+        # To ask for a port out of range raises ValueError.
+        if address and (not _WEB_ADDRESS.fullmatch(address) or urlsplit(address).port == 0):
+            reason = (
+                "that is no address of the web: expected something like https://baton.example.com"
+            )
+            raise ValueError(reason)
+        return address
+
+    @property
+    def local(self) -> bool:
+        """Whether only this machine can reach it."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    @property
+    def in_the_clear(self) -> bool:
+        """Whether tokens would cross a network unprotected; then nothing is served."""
+        return not self.local and not self.public_url.startswith("https://")
 
 
 _NO_SECRET = SecretStr("")
@@ -213,10 +242,13 @@ def load(
     Raises ConfigurationError with a sentence that names the key.
     """
     written = dict(defaults) if file is None else _read(file)
+    given = _given(environment)
     try:
-        return Settings.model_validate(_overlaid(written, environment))
+        return Settings.model_validate(_overlaid(written, given))
     except ValidationError as error:
-        raise ConfigurationError(_sentence(error, file)) from None
+        first = error.errors(include_url=False)[0]
+        sources = _blamed(first["loc"], file, written, given)
+        raise ConfigurationError(_sentence(first, sources)) from None
 
 
 def file_to_use(named: str | None, environment: Mapping[str, str]) -> Path | None:
@@ -238,17 +270,36 @@ def _read(file: Path) -> dict[str, Any]:
         raise ConfigurationError(reason) from None
 
 
-def _overlaid(written: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
-    """The settings with every BATON_SECTION__KEY of the environment put over them."""
-    for name, (section, key) in ECOSYSTEM.items():
-        if environment.get(name):
-            written[section] = {**written.get(section, {}), key: environment[name]}
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A setting that comes from the environment."""
+
+    variable: str
+    section: str
+    key: str
+    value: Any
+
+
+def _given(environment: Mapping[str, str]) -> list[_Given]:
+    """What the environment sets: the names of other tools first, as BATON_SECTION__KEY wins."""
+    given = [
+        _Given(name, section, key, environment[name])
+        for name, (section, key) in ECOSYSTEM.items()
+        if environment.get(name)
+    ]
     for name, value in environment.items():
         section, separator, key = name.removeprefix(PREFIX).lower().partition("__")
-        if not name.startswith(PREFIX) or not separator or name.startswith(_PER_RUN):
-            continue
-        written[section] = {**written.get(section, {}), key: _value(value)}
-    return written
+        if name.startswith(PREFIX) and separator and not name.startswith(_PER_RUN):
+            given.append(_Given(name, section, key, _value(value)))
+    return given
+
+
+def _overlaid(written: Mapping[str, Any], given: Iterable[_Given]) -> dict[str, Any]:
+    """The settings with what the environment sets put over them."""
+    settings = dict(written)
+    for one in given:
+        settings[one.section] = {**settings.get(one.section, {}), one.key: one.value}
+    return settings
 
 
 def _value(text: str) -> Any:  # noqa: ANN401 - any TOML value
@@ -259,14 +310,30 @@ def _value(text: str) -> Any:  # noqa: ANN401 - any TOML value
         return text
 
 
-def _sentence(error: ValidationError, file: Path | None) -> str:
-    first = error.errors(include_url=False)[0]
+_SAID = {
+    "extra_forbidden": "there is no such setting; config.example.toml lists them all",
+    "tuple_type": 'a list is wanted, written as in JSON: ["one", "two"]',
+}
+"""What pydantic would say in its own words."""
+
+
+def _sentence(first: ErrorDetails, sources: Sequence[str]) -> str:
     key = ".".join(str(part) for part in first["loc"]) or "the configuration"
-    said = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        said = "there is no such setting; config.example.toml lists them all"
-    where = f" in {file}" if file else ""
+    said = _SAID.get(first["type"], first["msg"].removeprefix("Value error, "))
+    where = f" in {' and '.join(sources)}" if sources else ""
     return f"{key}{where}: {said}. Nothing was started; correct it and try again."
+
+
+def _blamed(
+    place: Sequence[Any], file: Path | None, written: Mapping[str, Any], given: Sequence[_Given]
+) -> Sequence[str]:
+    """What a wrong setting comes from: its last variable, else the file; a section has several."""
+    named = tuple(place[:2])
+    variables = [one.variable for one in given if (one.section, one.key)[: len(named)] == named]
+    files = [str(file)] if file else []
+    if len(named) > 1:
+        return variables[-1:] or files
+    return variables if named and named[0] not in written else [*files, *variables]
 
 
 def current(named: str | None, defaults: Mapping[str, Any]) -> tuple[Settings, Path | None]:

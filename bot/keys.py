@@ -32,6 +32,11 @@ class Token:
     last_used_at: float | None = None
     revoked_at: float | None = None
 
+    @property
+    def valid(self) -> bool:
+        """Whether it still opens something."""
+        return self.revoked_at is None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+from bot.words import those
+
 
 def plain_talk() -> str:
     """A line at the terminal that holds nothing to answer."""
@@ -27,9 +29,10 @@ def serving(platforms: Sequence[str]) -> str:
     return f"Baton is ready.{where} Stop it with Ctrl-C or SIGTERM."
 
 
-def working(host: str) -> str:
+def working(host: str, concurrency: int) -> str:
     """`worker` is ready."""
-    return f"Working on the runs of {host}. Stop with Ctrl-C or SIGTERM."
+    of = f"the runs of {host}" if concurrency else "no runs, since runner.concurrency is 0"
+    return f"Working on {of}. Stop with Ctrl-C or SIGTERM."
 
 
 def host_taken(host: str) -> str:
@@ -45,14 +48,30 @@ def no_database_yet(reason: str, seconds: float) -> str:
     return f"The database cannot be used yet: {reason}. Trying again for {seconds:.0f} seconds."
 
 
-def no_database(reason: str) -> str:
+def no_database(reason: str, reference: str) -> str:
     """A command, or a process that waited, ends without its database."""
-    return f"The database cannot be used: {reason}. Nothing was done; see database.url."
+    return (
+        f"The database cannot be used: {reason}. Nothing was done; see database.url. The log has"
+        f" more under {reference}."
+    )
+
+
+def no_directory(path: object, reason: str) -> str:
+    """There is no place for worktrees and logs."""
+    return (
+        f"runner.directory: {path} cannot be made ({reason.lower()}). Nothing was started; name"
+        " another directory."
+    )
 
 
 def usage_error(message: str, program: str) -> str:
     """The words of the command line cannot be used."""
     return f"{program}: {message}. Nothing was done; {program} --help lists what there is."
+
+
+def nothing_given() -> str:
+    """A word is empty where one was meant to stand."""
+    return "it is empty, as a variable of the shell is that was not set"
 
 
 def newer_database(version: str) -> str:
@@ -81,6 +100,14 @@ def no_git() -> str:
 def no_repository(workflow: str, repository: str) -> str:
     """`check`: a workflow has no repository."""
     return f"workflows.{workflow}.repository: there is no git repository at {repository}."
+
+
+def no_base(workflow: str, base: str, repository: str) -> str:
+    """`check`: there is nothing from which a run could start."""
+    return (
+        f"workflows.{workflow}.base: git finds no {base!r} in {repository}, from which new branches"
+        " start. Name a branch that is there, or make this one."
+    )
 
 
 def no_library(extra: str, missing: str) -> str:
@@ -147,11 +174,11 @@ def not_connected() -> str:
 # --- tokens ----------------------------------------------------------------------------------
 
 
-def token_made(name: str, role: str, token: str) -> str:
-    """`token create` did its work; the token is the last word."""
+def token_made(name: str, role: str) -> str:
+    """`token create` did its work; the token itself comes after this."""
     return (
         f"Made the token {name} with the role {role}. It is shown this once; revoke it with baton"
-        f" token revoke {name}.\n{token}"
+        f" token revoke {name}."
     )
 
 
@@ -191,9 +218,12 @@ def token_line(name: str, role: str, made: str, used: str) -> str:
     return f"{name}  {role}  made {made}, {used}"
 
 
-def no_token_rights(needed: str) -> str:
+def no_token_rights(needed: str, who_can: Sequence[str], actor: str) -> str:
     """The local command line may not do this here (access.local)."""
-    return f"That needs the role {needed}, and access.local gives less. Nothing changed."
+    return (
+        f"That needs the role {needed}, and access.local gives less. Nothing changed. Who can, at"
+        f" this command line: {those(who_can)}. Your id for the access list is {actor}."
+    )
 
 
 # --- Slack -----------------------------------------------------------------------------------

@@ -102,12 +102,12 @@ async def _here(installation: Installation, options: argparse.Namespace) -> int:
 
 
 async def _work(service: bootstrap.Service, answer: Answer, *, quiet: bool) -> Answer:
+    """Work on what was claimed just now; a repeated delivery only tells of it, as it is now."""
     run = await _get(service.store, answer.run_id or "")
-    if run.worker != service.worker.post.name or settled(run):
-        return answer
     if not quiet:
         print(answer.reply, flush=True)
-    run = await bootstrap.carry_through(service, run, quiet=quiet)
+    if run.worker == service.worker.post.name and not settled(run):
+        run = await bootstrap.carry_through(service, run, quiet=quiet)
     reply = answer.reply if quiet else headline(run, time.time())
     return Answer(answer.word, reply, {**answer.body, "run": run_json(run)})
 

@@ -18,6 +18,10 @@ PICKER_SIZE = 25
 """How many runs a picker offers; one more is looked up, to know that there are more."""
 
 
+SHORTEST_PREFIX = 4
+"""So many characters of an id name a run, if no other run's id begins with them."""
+
+
 class WorktreeHeldError(Exception):
     """Another run holds the worktree; the change that wanted it did not happen."""
 
@@ -42,7 +46,7 @@ class Runs(Protocol):
         """The run with exactly this id."""
 
     def find(self, reference: str, fence: Fence | None) -> Sequence[Run]:
-        """The run with this id, else the runs whose id begins with it (4 characters or more).
+        """The run with this id, else the runs whose id begins with it (`SHORTEST_PREFIX` or more).
 
         Stays within the fence where there is one; at most one more than a picker offers.
         """

@@ -10,8 +10,21 @@ from bot.access import Role
 from bot.conversation import Door
 from bot.history import told
 from bot.outcome import AuditEvent
+from bot.ports import SHORTEST_PREFIX
 from bot.run import Change, Run, RunStatus
-from bot.words import ago, by_whom, name_of, position_of, quoted, spelled, stands, state, steps
+from bot.words import (
+    ago,
+    by_whom,
+    ended,
+    name_of,
+    position_of,
+    quoted,
+    spelled,
+    stands,
+    state,
+    steps,
+    those,
+)
 
 # --- what a command came to ------------------------------------------------------------------
 
@@ -53,23 +66,30 @@ def resumed(run: Run, before: Run) -> str:
     return f"Resuming {name_of(run)} at {position_of(run)}; {kept}."
 
 
-def already_running(run: Run, by: Change, now: float) -> str:
+def already_running(run: Run, by: Change, now: float, door: Door) -> str:
     """`resume` lost, or came when nothing was to be resumed."""
     if run.waiting_for_worker:
         return (
             f"{name_of(run)} was already claimed by {by_whom(by, now)}, and is waiting for a free"
             " worker. Nothing changed."
         )
-    return f"{name_of(run)} is already running, asked for by {by_whom(by, now)}. Nothing changed."
+    return (
+        f"{name_of(run)} is already running, asked for by {by_whom(by, now)}. Nothing changed. See"
+        f" how far it is with {spelled(door, 'status', run.id)}."
+    )
 
 
-def not_resumable(run: Run, by: Change, now: float) -> str:
+def not_resumable(run: Run, by: Change, now: float, door: Door) -> str:
     """The run is over."""
+    again = spelled(door, "run", f"{run.workflow} branch={run.branch}")
     if run.status is RunStatus.COMPLETED:
-        return f"{name_of(run)} completed {ago(by.at, now)}; there is nothing to resume."
+        return (
+            f"{name_of(run)} completed {ago(by.at, now)}; there is nothing to resume. Start a new"
+            f" one on its branch with {again}."
+        )
     return (
         f"{name_of(run)} was cancelled by {by_whom(by, now)}, and cancelled runs stay so. Nothing"
-        f" changed. Start a new one with run {run.workflow} branch={run.branch}."
+        f" changed. Start a new one on its branch with {again}."
     )
 
 
@@ -77,8 +97,8 @@ def moved_on(run: Run, seen_epoch: int, by: Change, now: float, door: Door) -> s
     """The caller saw an earlier state of the run than the one it is in."""
     return (
         f"{name_of(run)} has moved on since you looked (you saw its claim {seen_epoch}, it is at"
-        f" {run.epoch}): last changed by {by_whom(by, now)}; it {stands(run, now)}. Nothing"
-        f" changed. Look with {spelled(door, 'status', run.id)}."
+        f" {run.epoch}): last changed by {by_whom(by, now)}; {ended(f'it {stands(run, now)}')}"
+        f" Nothing changed. Look with {spelled(door, 'status', run.id)}."
     )
 
 
@@ -140,20 +160,24 @@ def still_worked_on(run: Run, now: float, door: Door) -> str:
             " Nothing was released; ask again if it stays."
         )
     return (
-        f"{name_of(run)} still has its worktree: {state(run, now)}. Nothing was released. Cancel it"
-        f" first: {spelled(door, 'cancel', run.id)}."
+        f"{name_of(run)} still has its worktree: {ended(state(run, now))} Nothing was released."
+        f" Cancel it first: {spelled(door, 'cancel', run.id)}."
     )
 
 
 # --- looking ---------------------------------------------------------------------------------
 
 
-def status(run: Run, now: float, door: Door, waits: str | None) -> str:
-    """One run, in a few lines; `waits` says why it does."""
+def status(
+    run: Run, now: float, door: Door, waits: str = "", cancelled_by: Change | None = None
+) -> str:
+    """One run, in a few lines; `waits` says why it does, if it does."""
     lines = [
-        f"{name_of(run)} {stands(run, now)}.",
+        ended(f"{name_of(run)} {stands(run, now)}"),
         f"  asked for by {by_whom(run.requested, now)}; branch {run.branch}",
     ]
+    if cancelled_by:
+        lines.append(f"  cancelled by {by_whom(cancelled_by, now)}")
     if run.notice:
         lines.append(f"  {run.notice}")
     following = _next_step(run, door)
@@ -166,8 +190,10 @@ def status(run: Run, now: float, door: Door, waits: str | None) -> str:
 
 def _next_step(run: Run, door: Door) -> str:
     resume, cancel = spelled(door, "resume", run.id), spelled(door, "cancel", run.id)
+    if run.status is RunStatus.PAUSED:
+        return f"{resume} passes the gate, {cancel} declines it"
     if run.resumable:
-        return f"{resume} goes on; {cancel} ends it"
+        return f"{resume} goes on from there, {cancel} ends it"
     return "" if run.final else f"{cancel} stops it"
 
 
@@ -211,12 +237,13 @@ def help_text(usages: Iterable[tuple[str, str]], workflows: Mapping[str, str], d
 # --- choosing --------------------------------------------------------------------------------
 
 
-def not_found(reference: str, door: Door) -> str:
-    """No run has this id."""
-    return (
-        f"There is no run {quoted(reference)} here. Nothing changed."
-        f" {spelled(door, 'runs')} lists them."
-    )
+def not_found(reference: str, door: Door, *, fenced: bool) -> str:
+    """No run has this id; `fenced` where only runs of this place were looked for."""
+    where = " here" if fenced else ""
+    told = f"There is no run {quoted(reference)}{where}. Nothing changed."
+    if len(reference) < SHORTEST_PREFIX:
+        told += f" A run is named by {SHORTEST_PREFIX} characters of its id or more."
+    return f"{told} {spelled(door, 'runs')} lists them."
 
 
 def nothing_here(verb: str, door: Door) -> str:
@@ -310,11 +337,11 @@ def bad_branch(branch: str) -> str:
 
 def denied(role: Role, needed: Role, who_can: Sequence[str], actor: str, verb: str) -> str:
     """The policy says no."""
-    can = ", ".join(who_can) if who_can else "nobody yet: the configuration names no one"
     have = f"your role is {role.word}" if role else "no access list names you"
     return (
         f"You may not {_MAY.get(verb, 'look at runs')} here: that needs the role {needed.word},"
-        f" and {have}. Nothing changed. Who can: {can}. Your id for the access list is {actor}."
+        f" and {have}. Nothing changed. Who can: {those(who_can)}. Your id for the access list is"
+        f" {actor}."
     )
 
 

@@ -71,7 +71,8 @@ async def _work(installation: Installation, drain: bool) -> int:  # noqa: FBT001
     async with bootstrap.serving(installation, wait_for_runs=drain) as service:
         with bootstrap.stop_signals() as stopped:
             _tell_barred(service)
-            print(notices.working(service.worker.post.host), flush=True)
+            post = service.worker.post
+            print(notices.working(post.host, post.concurrency), flush=True)
             await stopped.wait()
         _farewell(service, waits=drain)
     return 0

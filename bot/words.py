@@ -1,7 +1,7 @@
 """The small words that every reply and card is made of: who, when, how far, in what state."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from bot.conversation import Door, Message
 from bot.run import Change, Run, RunStatus
@@ -30,6 +30,7 @@ _LEAD = {
     Door.DISCORD_MENTION: "@Baton ",
 }
 _SHOWN_OF_UNTRUSTED = 80
+_MOST_NAMED = 5
 _UNSEEN = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
 )
@@ -65,6 +66,15 @@ def by_author(message: Message) -> str:
     """Whose doing a message is, and from where."""
     author = message.author
     return who(Change(author.actor, message.door, 0.0, author.name))
+
+
+def those(names: Sequence[str]) -> str:
+    """The people of whom a refusal says that they can, a handful at most."""
+    if not names:
+        return "nobody yet, since the configuration names no one"
+    more = len(names) - _MOST_NAMED
+    shown = ", ".join(names[:_MOST_NAMED])
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def age(seconds: float) -> str:
@@ -113,6 +123,11 @@ def stands(run: Run, now: float | None) -> str:
     """The same as the rest of a sentence about the run: “is running step 2 of 4, test”."""
     words = state(run, now)
     return words if words.startswith(("waits", "failed", "completed")) else f"is {words}"
+
+
+def ended(words: str) -> str:
+    """Words as a sentence with its end: a question that they end with has one already."""
+    return words if words.endswith((".", "?", "!")) else f"{words}."
 
 
 def _all_steps(count: int) -> str:

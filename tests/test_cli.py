@@ -98,6 +98,22 @@ def test_here_works_until_the_run_settles(baton: Any) -> None:
     assert "all tests pass" in log.stdout
 
 
+def test_a_repeat_with_here_tells_of_the_run_as_it_is_now(baton: Any) -> None:
+    words = ("run", "demo", "seconds=0", "--here", "--delivery", "d1")
+    first = baton(*words, "--json")
+    again = baton(*words, "--json")
+    assert (again.returncode, again.stdout) == (0, first.stdout)
+    assert json.loads(again.stdout)["run"]["status"] == "failed"
+    lines = baton(*words).stdout.splitlines()
+    assert lines[0] == json.loads(first.stdout)["reply"]
+    assert lines[1].endswith("failed at step 2 of 4, test: exit code 1")
+    baton("cancel")
+    later = json.loads(baton(*words, "--json").stdout)
+    assert (later["outcome"], later["run"]["status"]) == ("started", "cancelled")
+    (run,) = json.loads(baton("runs", "--json").stdout)["runs"]
+    assert run["id"] == later["run"]["id"]
+
+
 def test_access_is_closed_when_local_is_closed(baton: Any) -> None:
     done = baton("run", "demo", "--json", BATON_ACCESS__LOCAL="viewer")
     assert done.returncode == 4
@@ -131,6 +147,40 @@ def test_a_wrong_configuration_is_one_sentence(
     assert not (tmp_path / ".baton" / "baton.db").exists()
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("BATON_RUNNER__CONCURRENCY", "two", "runner.concurrency in BATON_RUNNER__CONCURRENCY: "),
+        (
+            "BATON_RUNNER__CONCURENCY",
+            "2",
+            "runner.concurency in BATON_RUNNER__CONCURENCY: there is",
+        ),
+        ("BATON_FOO__BAR", "2", "foo in BATON_FOO__BAR: there is no such setting"),
+        (
+            "BATON_RUNNER__LEASE_SECONDS",
+            "5",
+            "runner in config.toml and BATON_RUNNER__LEASE_SECONDS: lease_seconds must be",
+        ),
+        (
+            "BATON_ACCESS__ADMINS",
+            "cli:ana",
+            "access.admins in BATON_ACCESS__ADMINS: a list is wanted, written as in JSON: [",
+        ),
+        ("BATON_SERVER__HOST", "localhost", "server.port in config.toml: "),
+    ],
+)
+def test_a_setting_of_the_environment_is_blamed_on_its_variable(
+    baton: Any, tmp_path: Path, variable: str, value: str, told: str
+) -> None:
+    wrong = "port = 'x'" if "port" in told else "port = 1"
+    written = f"[runner]\nheartbeat_seconds = 4\n[server]\n{wrong}\n"
+    (tmp_path / "config.toml").write_text(written)
+    done = baton("runs", **{variable: value})
+    assert done.returncode == 2
+    assert done.stderr.startswith(told)
+
+
 def test_a_newer_database_is_left_alone(baton: Any, tmp_path: Path) -> None:
     import sqlite3  # noqa: PLC0415 - only here
 
@@ -139,9 +189,93 @@ def test_a_newer_database_is_left_alone(baton: Any, tmp_path: Path) -> None:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.close()
     done = baton("runs")
-    assert done.returncode == 1
+    # Like a wrong setting it does not mend itself, and so no service is started again.
+    assert done.returncode == 2
     assert "newer Baton" in done.stderr
     assert "Traceback" not in done.stderr
+    assert baton("worker").returncode == 2
+    told = baton("runs", "--json")
+    assert told.returncode == 2
+    answer = json.loads(told.stdout)
+    assert answer["outcome"] == "invalid"
+    assert "newer Baton" in answer["reply"]
+
+
+@pytest.mark.parametrize(
+    ("words", "settings", "outcome"),
+    [
+        (["cancel", "a", "b"], {}, "invalid"),
+        (["cancel", "--epoch", "x"], {}, "invalid"),
+        (["frobnicate"], {}, "invalid"),
+        (["runs"], {"BATON_RUNNER__CONCURRENCY": "two"}, "invalid"),
+        (["run", "demo"], {"BATON_DATABASE__URL": "sqlite:///not-a-database"}, "invalid"),
+        (["run", "demo"], {"BATON_DATABASE__URL": "postgresql://127.0.0.1:1/x"}, "error"),
+        (["run", "demo"], {"BATON_DATABASE__URL": "sqlite:///full/baton.db"}, "error"),
+    ],
+)
+def test_every_failure_is_an_object_where_one_was_asked_for(
+    baton: Any, tmp_path: Path, words: list[str], settings: dict[str, str], outcome: str
+) -> None:
+    (tmp_path / "not-a-database").write_text("neither this\n" * 100)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "worktrees").write_text("in the way\n")
+    done = baton(*words, "--json", **settings)
+    assert done.returncode == {"invalid": 2, "error": 1}[outcome], done.stderr
+    answer = json.loads(done.stdout)
+    assert set(answer) == {"outcome", "reply", "run", "by", "candidates"}
+    assert answer["outcome"] == outcome
+    if outcome == "error":
+        reference = answer["reply"].split()[-1].rstrip(".")
+        (log,) = tmp_path.glob("*/baton.log")
+        assert f'"reference": "{reference}"' in log.read_text()
+    else:
+        assert done.stderr == ""
+
+
+def test_a_shared_database_needs_no_directory_made_before(
+    baton: Any, tmp_path: Path, postgres_url: str
+) -> None:
+    done = baton("runs", BATON_DATABASE__URL=postgres_url)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / ".baton").stat().st_mode & 0o077 == 0
+    (tmp_path / "file").write_text("in the way\n")
+    where = {"BATON_DATABASE__URL": postgres_url, "BATON_RUNNER__DIRECTORY": "file"}
+    refused = baton("runs", **where)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("runner.directory: file cannot be made (file exists).")
+
+
+def test_check_names_what_serve_refuses(baton: Any) -> None:
+    done = baton("check", BATON_SERVER__HOST="0.0.0.0")  # noqa: S104 - refused
+    assert done.returncode == 1
+    assert done.stdout.startswith("server.host is 0.0.0.0, which other machines can reach")
+    assert "All is well" not in done.stdout
+
+
+def test_check_names_a_base_from_which_no_run_could_start(
+    baton: Any, tmp_path: Path, repository: Path
+) -> None:
+    flow = f"[workflows.x]\nrepository = '{repository}'\nsteps = [{{name = 'a', run = 'true'}}]\n"
+    for base, code in (("nope", 1), ("main", 0), ("HEAD", 0), ("--help", 1)):
+        (tmp_path / "config.toml").write_text(f"{flow}base = '{base}'\n")
+        done = baton("check")
+        assert done.returncode == code, (base, done.stdout)
+        assert ("workflows.x.base: git finds no" in done.stdout) == bool(code)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("garbage", "baton.example.com", "ftp://baton.example.com", "https://", "https://a b"),
+        *("https://me:secret@baton.example.com", "https://baton.example.com:99999", "https://:80"),
+    ],
+)
+def test_a_public_address_is_one_of_the_web(baton: Any, address: str) -> None:
+    for verb in ("check", "serve"):
+        done = baton(verb, BATON_SERVER__PUBLIC_URL=address)
+        assert done.returncode == 2
+        assert "public_url" in done.stderr.lower()
+        assert done.stdout == ""
 
 
 def test_usage_errors_are_one_sentence(baton: Any) -> None:

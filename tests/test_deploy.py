@@ -14,7 +14,6 @@ from hatchling.build import build_wheel
 
 from adapters.web import health
 from bot import config
-from bot.bootstrap.pages import _refuse_open
 from bot.cli import _parser
 from bot.config import RunnerSettings, ServerSettings, Settings
 from store.database import is_shared
@@ -142,7 +141,7 @@ def test_compose_names_real_settings(name: str, service: str) -> None:
     baton = of(name, service)
     environment = {key: filled_in(value) for key, value in baton["environment"].items()}
     settings = settings_of(environment)
-    _refuse_open(settings.server.host, settings.server.public_url)
+    assert not settings.server.in_the_clear
     for port in baton.get("ports", []):
         address, _, inside = port.split(":")
         assert (address, inside) == ("127.0.0.1", str(settings.server.port))

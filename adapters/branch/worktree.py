@@ -192,7 +192,7 @@ def make(wish: Wish, git: Git, notices: list[str]) -> None:
     if git.succeeds("show-ref", "--verify", "--quiet", wish.ref):
         wanted = ["--", str(wish.path), wish.branch]
     else:
-        wanted = ["-b", wish.branch, "--", str(wish.path), _commit_of_base(wish, git)]
+        wanted = ["-b", wish.branch, "--", str(wish.path), _base(wish, git)]
     try:
         say(git("worktree", "add", *wanted))
     except GitError:
@@ -204,11 +204,14 @@ def make(wish: Wish, git: Git, notices: list[str]) -> None:
         notices.append("The repository's post-checkout hook failed; the run's log has its words.")
 
 
-def _commit_of_base(wish: Wish, git: Git) -> str:
-    """The commit that the new branch starts from; a branch of this name comes before a tag."""
-    for name in (f"refs/heads/{wish.base}", wish.base):
-        if commit := git.commit(name):
-            return commit
+def commit_of_base(base: str, git: Git) -> str | None:
+    """The commit that new branches start from; a branch of this name comes before a tag."""
+    return git.commit(f"refs/heads/{base}") or git.commit(base)
+
+
+def _base(wish: Wish, git: Git) -> str:
+    if commit := commit_of_base(wish.base, git):
+        return commit
     if not git("rev-list", "--all", "--max-count=1"):
         raise RefusedError(
             f"The repository `{wish.repository.name}` has no commit yet. Make the first one."

@@ -15,7 +15,6 @@ from contextlib import (
     asynccontextmanager,
     contextmanager,
     nullcontext,
-    suppress,
 )
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +29,7 @@ from adapters.workshop import LocalWorkshop
 from adapters.worktrees import Worktrees
 from bot import config, log, notices
 from bot.attendant import Inside
+from bot.bootstrap.state import hide_from_git, kept_place, make
 from bot.commands import USAGES, House
 from bot.conduct import Conductor
 from bot.dispatcher import Dispatcher
@@ -106,7 +106,7 @@ class Installation:
     @property
     def place(self) -> str:
         """Where this is, by a name that no other place has."""
-        return _kept_place(self.state / "worktrees")
+        return kept_place(self.state / "worktrees")
 
     @property
     def shared(self) -> bool:
@@ -149,10 +149,12 @@ def installed(settings: config.Settings, beside: Path, host: str | None = None) 
     shared = is_shared(settings.database.url)
     waker = _waker(settings.database.url) if shared else None
     database = open_database(settings.database.url, _terms(settings.runner), waker=waker)
-    bring_up_to_date(database)
-    _hide_from_git(state)
+    if shared:
+        make(state)
     log.write_to(state / "baton.log")
-    here = host or settings.runner.host or _kept_place(state / "worktrees")
+    bring_up_to_date(database)
+    hide_from_git(state)
+    here = host or settings.runner.host or kept_place(state / "worktrees")
     worktrees = Worktrees(state / "worktrees", here)
     grace_seconds = settings.runner.grace_seconds
     workshop = LocalWorkshop(worktrees, state / "logs", grace_seconds, shared=shared)
@@ -186,28 +188,6 @@ def _terms(runner: config.RunnerSettings) -> Terms:
         presence_seconds=min(runner.lease_seconds, _MISSED_BEATS * runner.heartbeat_seconds),
         orphan_seconds=runner.orphan_after_days * _DAY_SECONDS,
     )
-
-
-def _hide_from_git(state: Path) -> None:
-    """Keep the state out of the repository in which Baton may have been started."""
-    ignore = state / ".gitignore"
-    if state.name == ".baton" and not ignore.exists():
-        ignore.write_text("*\n", encoding="utf-8")
-
-
-def _kept_place(worktrees: Path) -> str:
-    """The id of this place, kept beside its worktrees; names of hosts change, worktrees stay."""
-    file = worktrees / "host-id"
-    if not file.exists():
-        worktrees.mkdir(parents=True, exist_ok=True)
-        offered = f"host-{secrets.token_hex(4)}"
-        ready = worktrees / f".{offered}"
-        ready.write_text(offered, encoding="utf-8")
-        with suppress(FileExistsError):
-            # A link appears whole or not at all, and the first one stays.
-            file.hardlink_to(ready)
-        ready.unlink()
-    return file.read_text(encoding="utf-8").strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,11 +322,6 @@ def login_name() -> str:
 def is_repository(path: str) -> bool:
     """Whether there is a git repository, with a worktree of its own or without."""
     return (Path(path) / ".git").exists() or (Path(path) / "HEAD").exists()
-
-
-def is_demo(repository: str) -> bool:
-    """Whether this is the repository that Baton makes itself."""
-    return Path(repository) == Path(DEMO_REPOSITORY).resolve()
 
 
 @contextmanager

@@ -5,7 +5,6 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from functools import partial
-from ipaddress import ip_address
 from socket import socket
 
 from starlette.routing import BaseRoute
@@ -34,14 +33,17 @@ async def web(
     where a platform needs an address that is taken.
     """
     server = installation.settings.server
-    _refuse_open(server.host, server.public_url)
+    if server.in_the_clear:
+        raise ConfigurationError(notices.open_to_all(server.host))
     try:
         at = bound(server.host, server.port)
     except OSError as error:
+        reason = str(error.strerror)
+        log.event("web.listen_failed", host=server.host, port=server.port, reason=reason)
         if mounted:
-            reason = notices.address_taken(server.host, server.port, str(error.strerror))
-            raise ConfigurationError(reason) from error
-        yield notices.no_web(server.host, server.port, str(error.strerror))
+            taken = notices.address_taken(server.host, server.port, reason)
+            raise ConfigurationError(taken) from error
+        yield notices.no_web(server.host, server.port, reason)
         return
     # What matters is logged by ourselves.
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
@@ -97,25 +99,12 @@ async def _wrong(installation: Installation, service: Service) -> Mapping[str, s
     return wrong
 
 
-def _loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _refuse_open(host: str, public_url: str) -> None:
-    """Tokens must not cross a network in the clear."""
-    if not _loopback(host) and not public_url.startswith("https://"):
-        raise ConfigurationError(notices.open_to_all(host))
-
-
 def _told(installation: Installation, guard: Guard, at: socket) -> str:
-    host, port = installation.settings.server.host, at.getsockname()[1]
-    if not _loopback(host):
-        return notices.web_at(installation.settings.server.public_url)
+    server, port = installation.settings.server, at.getsockname()[1]
+    if not server.local:
+        return notices.web_at(server.public_url)
     role = installation.conductor.policy.local
-    shown = f"[{host}]" if ":" in host else host
+    shown = f"[{server.host}]" if ":" in server.host else server.host
     address = f"http://{shown}:{port}/"
     if role is Role.NONE:
         return notices.web_at(address)

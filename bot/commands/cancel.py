@@ -3,6 +3,7 @@
 from bot import replies
 from bot.commands.choosing import CANCELLABLE, choose
 from bot.commands.context import Context
+from bot.commands.placing import unstarted
 from bot.outcome import Outcome, Word
 from bot.run import Run, RunStatus
 
@@ -38,5 +39,6 @@ def _missed(context: Context, run: Run) -> Outcome:
         word, reply = Word.ALREADY_FINISHED, replies.already_finished(run, by, now)
     else:
         seen = context.seen_epoch or 0
-        word, reply = Word.ALREADY_RUNNING, replies.moved_on(run, seen, by, now, context.door)
+        moved = replies.moved_on(run, seen, by, now, context.door)
+        word, reply = Word.ALREADY_RUNNING, moved + unstarted(context, run)
     return Outcome(word=word, reply=reply, run=run, by=by)

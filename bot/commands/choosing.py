@@ -66,7 +66,9 @@ def _one(context: Context, found: Sequence[Run]) -> Run | Outcome:
 
 def _none(context: Context) -> Outcome:
     if context.rest:
-        return Outcome(word=Word.NOT_FOUND, reply=replies.not_found(context.rest, context.door))
+        fenced = context.fence is not None
+        reply = replies.not_found(context.rest, context.door, fenced=fenced)
+        return Outcome(word=Word.NOT_FOUND, reply=reply)
     return Outcome(word=Word.NOTHING_HERE, reply=replies.nothing_here(context.verb, context.door))
 
 

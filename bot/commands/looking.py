@@ -13,7 +13,7 @@ from bot.conversation import Door
 from bot.outcome import Outcome, Word
 from bot.output import Output
 from bot.ports import Transaction
-from bot.run import Run
+from bot.run import Change, Run, RunStatus
 
 LISTED_IN_CHAT = 20
 LOG_LINES = 20
@@ -30,12 +30,22 @@ def status(context: Context) -> Outcome:
     """Where one run stands, or every open run of this conversation."""
     chosen = choose(context, OPEN_THEN_ANY)
     if isinstance(chosen, Run):
-        waits = unstarted(context, chosen)
-        reply = replies.status(chosen, context.tx.now, context.door, waits)
+        waits, cancelled_by = unstarted(context, chosen), _cancelled_by(context, chosen)
+        reply = replies.status(chosen, context.tx.now, context.door, waits, cancelled_by)
         return Outcome(word=Word.SHOWN, reply=reply, run=chosen, by=chosen.changed)
     if chosen.candidates and not context.rest:
         return _listed(context, chosen.candidates, more=False)
     return chosen
+
+
+def _cancelled_by(context: Context, run: Run) -> Change | None:
+    """Who cancelled it; whoever released its worktree has changed it since."""
+    if run.status is not RunStatus.CANCELLED:
+        return None
+    for event in reversed(context.tx.audit.of(run.id)):
+        if event.outcome == Word.CANCELLED:
+            return Change(event.actor, event.door, event.at, event.name)
+    return run.changed
 
 
 def runs(context: Context) -> Outcome:

@@ -40,11 +40,11 @@ def move_of(context: Context, run: Run) -> Move | None:
     return None
 
 
-def unstarted(context: Context, run: Run) -> str | None:
-    """Why nobody will start it, if nobody will."""
+def unstarted(context: Context, run: Run) -> str:
+    """Why nobody will start it, if nobody will; else nothing."""
     host = run.worktree.host
     if not run.waiting_for_worker or context.tx.live_worker(host):
-        return None
+        return ""
     return replies.no_worker(host if host != context.house.host else None, context.door)
 
 

@@ -54,7 +54,7 @@ def _resumed(context: Context, won: Run, before: Run) -> Outcome:
     reply = replies.resumed(won, before)
     if won.worktree.host != before.worktree.host:
         reply += replies.moved(won, before)
-    reply += unstarted(context, won) or ""
+    reply += unstarted(context, won)
     gate = before.step.name if before.step and before.step.gate else None
     return Outcome(
         word=Word.RESUMED,
@@ -68,17 +68,18 @@ def _resumed(context: Context, won: Run, before: Run) -> Outcome:
 
 def _missed(context: Context, run: Run) -> Outcome:
     word, reply = _why(context, run)
+    reply += unstarted(context, run)
     return Outcome(word=word, reply=reply, run=run, by=run.changed)
 
 
 def _why(context: Context, run: Run) -> tuple[Word, str]:
     by, now = run.changed, context.tx.now
     if run.status in FINAL:
-        return Word.NOT_RESUMABLE, replies.not_resumable(run, by, now)
+        return Word.NOT_RESUMABLE, replies.not_resumable(run, by, now, context.door)
     if run.resumable and context.seen_epoch is not None:
         moved = replies.moved_on(run, context.seen_epoch, by, now, context.door)
         return Word.NOT_RESUMABLE, moved
-    return Word.ALREADY_RUNNING, replies.already_running(run, by, now)
+    return Word.ALREADY_RUNNING, replies.already_running(run, by, now, context.door)
 
 
 def _worktree_busy(context: Context, kept: Run) -> Outcome:

@@ -59,7 +59,7 @@ def run(context: Context) -> Outcome:
         by = holder.changed if holder else None
         return Outcome(word=Word.WORKTREE_BUSY, reply=reply, by=by)
     context.tx.cards.open(claimed)
-    reply = replies.started(claimed) + (unstarted(context, claimed) or "")
+    reply = replies.started(claimed) + unstarted(context, claimed)
     return Outcome(word=Word.STARTED, reply=reply, run=claimed, by=claimed.changed)
 
 

@@ -121,7 +121,7 @@ def told_of(evil: str) -> Iterator[str]:
     yield replies.unknown_workflow(evil, [evil])
     yield replies.bad_argument(evil)
     yield replies.bad_branch(evil)
-    yield replies.not_found(evil, slash)
+    yield replies.not_found(evil, slash, fenced=True)
     yield replies.moved_on(run, 1, run.changed, NOW, mention)
     yield replies.worktree_busy(evil, run, NOW, slash, run)
     yield replies.run_list([run] * 20, NOW, more=True, door=mention)

@@ -166,7 +166,7 @@ def answers_are_harmless(evil: str) -> None:
         replies.status(run, NOW, slash, " No worker."),
         replies.unknown_command(evil, None),
         replies.unknown_workflow(evil, [evil]),
-        replies.not_found(evil, slash),
+        replies.not_found(evil, slash, fenced=True),
         replies.moved_on(run, 1, run.changed, NOW, slash),
         replies.worktree_busy(evil, run, NOW, slash, run),
         replies.run_list([run] * 20, NOW, more=True, door=slash),
@@ -177,7 +177,7 @@ def answers_are_harmless(evil: str) -> None:
         check(blocks.escaped(reply), blocks.answer(answer, "status"))
         check(blocks.escaped(reply), [*blocks.said(reply), blocks.aside(who(run.changed))])
     shown = answer_of(Outcome(word=Word.SHOWN, reply=told[0], run=run))
-    check(blocks.escaped(replies.status(run, NOW, shortcut, None)), blocks.choice(shown, [run]))
+    check(blocks.escaped(replies.status(run, NOW, shortcut)), blocks.choice(shown, [run]))
 
 
 def logs_are_harmless(evil: str) -> None:

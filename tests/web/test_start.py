@@ -81,6 +81,7 @@ async def test_a_port_that_is_taken_costs_only_the_web(
         ana = Person(service)
         run_id = await ana.starts("/run quick")
         await ana.sees_status(run_id, "completed")
+    assert '"event": "web.listen_failed"' in (tmp_path / "state" / "baton.log").read_text()
 
 
 async def test_a_port_that_is_taken_stops_a_slack_that_calls_there(

@@ -1,6 +1,7 @@
 """`baton token`, as real processes beside a Baton that serves."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ async def test_a_token_from_its_making_to_its_end(web: Web) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["create", "taken", "--role", "viewer"], 1),
+        (["create", "taken", "--role", "viewer"], 2),
         (["create", "-x", "--role", "viewer"], 2),
         (["create", "a b", "--role", "viewer"], 2),
         (["create", "a:b", "--role", "viewer"], 2),
@@ -93,10 +94,41 @@ async def test_who_may_nothing_sees_no_tokens(web: Web) -> None:
 async def test_of_two_who_want_a_name_one_gets_it(web: Web) -> None:
     words = ("token", "create", "both", "--role", "viewer")
     results = await asyncio.gather(*(web.baton(*words) for _ in range(3)))
-    assert sorted(code for code, _ in results) == [0, 1, 1]
+    assert sorted(code for code, _ in results) == [0, 2, 2]
     (secret,) = [said.split()[-1] for code, said in results if code == 0]
     assert (await web.with_token(secret).get("/api/runs")).status == 200
     assert all("There is a token both already" in said for code, said in results if code)
+
+
+async def test_what_is_done_with_tokens_can_be_read_by_a_script(web: Web) -> None:
+    create = ("token", "create", "script", "--role", "operator", "--json")
+    code, said = await web.baton(*create, "--as", "zoe")
+    made = json.loads(said)
+    assert (code, made["outcome"]) == (0, "shown")
+    assert made["token"] not in made["reply"]
+    assert (await web.with_token(made["token"]).get("/api/runs")).status == 200
+    code, said = await web.baton(*create)
+    assert (code, json.loads(said)["outcome"]) == (2, "invalid")
+    assert "token" not in json.loads(said)
+    _, said = await web.baton("token", "list", "--json")
+    (kept,) = [one for one in json.loads(said)["tokens"] if one["name"] == "script"]
+    assert (kept["role"], kept["created_by"]) == ("operator", "cli:zoe")
+    assert made["token"] not in said
+    for code, outcome in ((0, "shown"), (3, "not_found")):
+        done = await web.baton("token", "revoke", "script", "--json", "--as", "zoe")
+        assert (done[0], json.loads(done[1])["outcome"]) == (code, outcome)
+
+
+async def test_whoever_may_make_no_tokens_hears_who_can(web: Web) -> None:
+    file = sqlite_file(web.database.url)
+    words = ("token", "create", "by-joe", "--role", "viewer", "--as", "joe", "--json")
+    admins = '["cli:zoe", "slack:U1"]'
+    code, said = await baton(
+        file, *words, BATON_ACCESS__LOCAL="viewer", BATON_ACCESS__ADMINS=admins
+    )
+    assert (code, json.loads(said)["outcome"]) == (4, "denied")
+    assert "Who can, at this command line: cli:zoe. Your id" in json.loads(said)["reply"]
+    assert json.loads(said)["reply"].endswith("is cli:joe.")
 
 
 async def test_making_and_revoking_are_audited(web: Web) -> None:
