@@ -23,6 +23,7 @@ _FROM = {
 _LEAD = {
     Door.CLI: "baton ",
     Door.API: "baton ",
+    Door.WEB: "baton ",
     Door.SLACK_SLASH: "/baton ",
     Door.SLACK_MENTION: "@Baton ",
     Door.SLACK_BUTTON: "@Baton ",

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, select, union_all
 
 from bot.conversation import Conversation, Fence
-from bot.ports import PICKER_SIZE
+from bot.ports import PICKER_SIZE, SHORTEST_PREFIX
 from bot.run import Run, RunStatus, Worktree
 from store.rows import RUN_COLUMNS, resumable, run_of
 from store.statement import Statement
@@ -27,7 +27,7 @@ _OF_BRANCH = Statement(
     .order_by(runs.c.created_at.desc())
     .limit(PICKER_SIZE)
 )
-_SHORTEST_PREFIX = 4
+
 _HIGHEST = "\U0010ffff"
 """Greater than every conversation's key."""
 _ID_LIKE = re.compile(r"[a-z0-9]{1,8}")
@@ -124,7 +124,7 @@ class RunLooks:
             return ()
         inside = _within(fence)
         exact = self._many(_NAMED, run_id=reference, **inside)
-        if exact or len(reference) < _SHORTEST_PREFIX:
+        if exact or len(reference) < SHORTEST_PREFIX:
             return exact
         found = self._many(_PREFIXED, prefix=reference, beyond=_after(reference), **inside)
         return sorted(found, key=lambda run: run.changed.at, reverse=True)
