@@ -12,7 +12,8 @@ The map, bottom up; a module imports only from lines above it:
     presence, tenure                 of every change; who is alive, and may still speak
     words, history                   the small words of which sentences are made; a run's past
     replies, refusals, reports,      every sentence
-    notices, faults, directions
+    notices, faults, directions,
+    remedies
     card, locks                      a run at a glance; order
     parser                           text to command
     commands                         one function of a transaction per verb, and their table

@@ -4,14 +4,16 @@ import argparse
 import asyncio
 import json
 import sys
+import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from io import BytesIO
 from typing import Any
 
-from bot import bootstrap, replies
+from bot import bootstrap, notices, replies
 from bot.bootstrap import Installation
 from bot.card import headline, settled
 from bot.commands.looking import plain, told_elsewhere
@@ -24,6 +26,7 @@ from bot.run import Run
 _CLAIMED = frozenset({Word.STARTED, Word.RESUMED})
 _LISTS = {"runs": "runs", "history": "events"}
 _FOLLOW_SECONDS = 0.2
+_PATIENCE_SECONDS = 1.0
 
 
 def command(options: argparse.Namespace) -> int:
@@ -31,11 +34,24 @@ def command(options: argparse.Namespace) -> int:
     installation = bootstrap.install(options.config)
     if getattr(options, "here", False):
         return asyncio.run(_here(installation, options))
-    answer = asyncio.run(_ask(installation, _message(options, worker=None)))
+    with _patience_told():
+        answer = asyncio.run(_ask(installation, _message(options, worker=None)))
     if options.verb == "logs" and answer.word is Word.SHOWN and answer.run_id:
         return asyncio.run(_show_log(installation, answer.run_id, follow=options.follow))
     _print(answer, options)
     return EXIT_CODES[answer.word]
+
+
+@contextmanager
+def _patience_told() -> Iterator[None]:
+    """Whoever waits for a database that others keep locked is told so."""
+    waits = threading.Timer(_PATIENCE_SECONDS, print, (notices.waits(),), {"file": sys.stderr})
+    waits.daemon = True
+    waits.start()
+    try:
+        yield
+    finally:
+        waits.cancel()
 
 
 def _message(options: argparse.Namespace, worker: str | None) -> Message:

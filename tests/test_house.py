@@ -17,7 +17,7 @@ SOURCES = [
 ]
 OF_SENTENCES = {
     *("replies.py", "refusals.py", "faults.py", "reports.py", "notices.py", "directions.py"),
-    *("words.py", "card.py"),
+    *("remedies.py", "history.py", "words.py", "card.py"),
 }
 
 

@@ -14,7 +14,7 @@ import discord
 
 from adapters.discord.invite import PERMISSIONS, invitation
 from adapters.network import why
-from bot import notices
+from bot import remedies
 
 TIMEOUT_SECONDS = 10
 _CHANNEL = "discord-channel:"
@@ -61,7 +61,7 @@ async def diagnose(
 ) -> list[str]:
     """One sentence for each thing that would keep Discord from working; none if all is well."""
     if len(token.split()) > 1 or not token.isascii():
-        return [notices.token_broken(_SETTING, notices.discord_token_remedy())]
+        return [remedies.token_broken(_SETTING, remedies.discord_token_remedy())]
     host = urlsplit(api_url).hostname or api_url
     headers = {"Authorization": f"Bot {token.strip()}"}
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
@@ -74,19 +74,19 @@ async def diagnose(
     except _RefusedError as refused:
         return [_refusal(host, refused.status)]
     except (aiohttp.ContentTypeError, AttributeError, KeyError, TypeError, ValueError):
-        return [notices.not_the_api("Discord", host, HTTPStatus.OK)]
+        return [remedies.not_the_api("Discord", host, HTTPStatus.OK)]
     except (aiohttp.ClientError, OSError) as error:
-        return [notices.unreachable("Discord", host, why(error, TIMEOUT_SECONDS))]
+        return [remedies.unreachable("Discord", host, why(error, TIMEOUT_SECONDS))]
 
 
 def _refusal(host: str, status: int) -> str:
     if status == HTTPStatus.UNAUTHORIZED:
         reason = "it is not known there, or was reset"
-        remedy = notices.discord_token_remedy()
-        return notices.token_refused("Discord", _SETTING, reason, remedy)
+        remedy = remedies.discord_token_remedy()
+        return remedies.token_refused("Discord", _SETTING, reason, remedy)
     if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return notices.token_unproven("Discord", _SETTING, f"HTTP status {status}")
-    return notices.not_the_api("Discord", host, status)
+        return remedies.token_unproven("Discord", _SETTING, f"HTTP status {status}")
+    return remedies.not_the_api("Discord", host, status)
 
 
 async def _problems(
@@ -96,9 +96,9 @@ async def _problems(
     address = invitation(bot)
     found = {int(guild["id"]): guild for guild in await _guilds(asking)}
     if not found:
-        yield notices.discord_nowhere(address)
+        yield remedies.discord_nowhere(address)
     for missing in sorted(set(guild_ids) - found.keys()):
-        yield notices.discord_not_in(missing, address)
+        yield remedies.discord_not_in(missing, address)
     for guild_id, guild in found.items():
         if guild_ids and guild_id not in guild_ids:
             continue
@@ -106,10 +106,10 @@ async def _problems(
             yield problem
         commands = f"/applications/{bot}/guilds/{guild_id}/commands"
         if guild_ids and not await asking.may(commands):
-            yield notices.discord_without_commands(guild["name"], address)
+            yield remedies.discord_without_commands(guild["name"], address)
     for channel_id in _channels(entries):
         if not await asking.may(f"/channels/{channel_id}"):
-            yield notices.discord_channel_closed(channel_id)
+            yield remedies.discord_channel_closed(channel_id)
 
 
 async def _guilds(asking: _Asking) -> list[Mapping[str, Any]]:
@@ -126,7 +126,7 @@ async def _guilds(asking: _Asking) -> list[Mapping[str, Any]]:
 def _missing_permissions(guild: Mapping[str, Any], address: str) -> list[str]:
     held = discord.Permissions(int(guild["permissions"]))
     return [
-        notices.discord_may_not(guild["name"], name.replace("_", " ").title(), use, address)
+        remedies.discord_may_not(guild["name"], name.replace("_", " ").title(), use, address)
         for name, use in PERMISSIONS.items()
         if not held.administrator and not getattr(held, name)
     ]

@@ -5,7 +5,7 @@ import binascii
 
 import discord
 
-from bot import notices
+from bot import remedies
 from bot.errors import ConfigurationError
 
 SCOPES = ("bot", "applications.commands")
@@ -22,7 +22,7 @@ PERMISSIONS = {
 def invitation(application_id: str) -> str:
     """The address for this application. Raises ConfigurationError where that is no id."""
     if not application_id.isascii() or not application_id.isdigit():
-        raise ConfigurationError(notices.no_discord_application())
+        raise ConfigurationError(remedies.no_discord_application())
     permissions = discord.Permissions(**dict.fromkeys(PERMISSIONS, True))
     return discord.utils.oauth_url(application_id, permissions=permissions, scopes=SCOPES)
 

@@ -32,7 +32,7 @@ from adapters.slack.manifest import EVENTS_PATH, REDIRECT_PATH
 from adapters.slack.people import People
 from adapters.slack.voice import SlackVoice
 from adapters.slack.workspaces import INSTALL_PATH, Installations, OAuthApp, Workspaces
-from bot import log, notices, tenure
+from bot import log, remedies, tenure
 from bot.attendant import Attendant, Counter, Inside
 from bot.board import PostRefusedError
 from bot.keeper import CardKeeper, Desk
@@ -132,7 +132,7 @@ def app_of(
         authorize=authorize,  # type: ignore[arg-type] # None: not installed there
         signing_secret=setup.signing_secret or "none in socket mode",
         request_verification_enabled=setup.mode == "http",
-        user_facing_authorize_error_message=notices.not_installed(),
+        user_facing_authorize_error_message=remedies.not_installed(),
     )
     if isinstance(clients, Workspaces):
         _see_off(app, clients)

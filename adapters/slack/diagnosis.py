@@ -14,7 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.network import why
 from adapters.slack.manifest import REQUIRED_SCOPES, SCOPES
-from bot import notices
+from bot import remedies
 
 TIMEOUT_SECONDS = 10
 
@@ -79,7 +79,7 @@ async def diagnose(  # noqa: PLR0913 - one for each setting that it looks at
         tokens.insert(0, (_BOT, bot_token))
     problems = await _problems_of_tokens(tokens, api_url)
     if mode == "http" and not signing_secret:
-        problems.append(notices.no_signing_secret())
+        problems.append(remedies.no_signing_secret())
     return problems
 
 
@@ -89,7 +89,7 @@ async def _problems_of_tokens(tokens: list[tuple[_Token, str]], api_url: str) ->
     problems = [problem for problem in seen.values() if problem]
     host = _host(api_url)
     if host is None:
-        return [*problems, notices.unusable_address()]
+        return [*problems, remedies.unusable_address()]
     client = AsyncWebClient(
         base_url=f"{api_url.rstrip('/')}/", timeout=TIMEOUT_SECONDS, retry_handlers=[]
     )
@@ -114,14 +114,14 @@ def _host(api_url: str) -> str | None:
 def _looks_wrong(token: _Token, value: str) -> str | None:
     """What can be seen without asking (docs.slack.dev: Tokens)."""
     if not value:
-        return notices.token_missing(token.setting, token.remedy)
+        return remedies.token_missing(token.setting, token.remedy)
     for other in _KINDS:
         if other is not token and value.startswith(other.begins):
-            return notices.token_misplaced(token.setting, token.kind, other.kind)
+            return remedies.token_misplaced(token.setting, token.kind, other.kind)
     if not value.startswith(token.begins):
-        return notices.token_unlike(token.setting, token.kind, token.begins, token.remedy)
+        return remedies.token_unlike(token.setting, token.kind, token.begins, token.remedy)
     if not re.fullmatch(r"[!-~]+", value):
-        return notices.token_broken(token.setting, token.remedy)
+        return remedies.token_broken(token.setting, token.remedy)
     return None
 
 
@@ -132,10 +132,10 @@ async def _ask(client: AsyncWebClient, host: str, token: _Token, value: str) -> 
     except SlackApiError as error:
         return [_refusal(host, token, error.response)]
     except (aiohttp.ClientError, OSError) as error:
-        return [notices.unreachable("Slack", host, why(error, TIMEOUT_SECONDS))]
+        return [remedies.unreachable("Slack", host, why(error, TIMEOUT_SECONDS))]
     except (AttributeError, ValueError):
         # slack_sdk stumbles over a successful answer that is no JSON object.
-        return [notices.not_the_api("Slack", host, 200)]
+        return [remedies.not_the_api("Slack", host, 200)]
     return list(_missing_scopes(answer.headers)) if token is _BOT else []
 
 
@@ -146,11 +146,11 @@ def _refusal(host: str, token: _Token, response: Any) -> str:  # noqa: ANN401 - 
     # Only a word is repeated: whatever else answers there may echo the token.
     if not re.fullmatch(r"[a-z_]{1,60}", code):
         status: int = getattr(response, "status_code", None) or response.status
-        return notices.not_the_api("Slack", host, status)
+        return remedies.not_the_api("Slack", host, status)
     if code in _TRANSIENT:
-        return notices.token_unproven("Slack", token.setting, code)
+        return remedies.token_unproven("Slack", token.setting, code)
     reason = f"{_REFUSALS[code]} ({code})" if code in _REFUSALS else code
-    return notices.token_refused("Slack", token.setting, reason, token.remedy)
+    return remedies.token_refused("Slack", token.setting, reason, token.remedy)
 
 
 def _missing_scopes(headers: Mapping[str, Any]) -> Iterator[str]:
@@ -164,4 +164,4 @@ def _missing_scopes(headers: Mapping[str, Any]) -> Iterator[str]:
     scopes = {scope.strip() for scope in str(granted).split(",")}
     for scope, use in SCOPES.items():
         if scope not in scopes:
-            yield notices.scope_missing(scope, use, required=scope in REQUIRED_SCOPES)
+            yield remedies.scope_missing(scope, use, required=scope in REQUIRED_SCOPES)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from bot import notices
+from bot import remedies
 from bot.errors import ConfigurationError
 
 SCOPES: Mapping[str, str] = {
@@ -53,7 +53,7 @@ def manifest(  # noqa: PLR0913 - one for each setting that it depends on
     Raises ConfigurationError where Slack would refuse what it makes.
     """
     if (mode == "http" or oauth) and not _WEB_ADDRESS.fullmatch(public_url):
-        raise ConfigurationError(notices.no_public_url())
+        raise ConfigurationError(remedies.no_public_url())
     base = public_url.rstrip("/")
     # Slack calls no address in Socket Mode, and then must not be given one.
     called = {} if mode == "socket" else {"request_url": base + EVENTS_PATH}
@@ -128,11 +128,11 @@ def _refuse_unfit(commands: list[str]) -> None:
     """Slack refuses a whole manifest for one command that it cannot have."""
     for position, command in enumerate(commands):
         if not _COMMAND.fullmatch(command):
-            raise ConfigurationError(notices.unusable_command(command))
+            raise ConfigurationError(remedies.unusable_command(command))
         if _BUILT_IN.fullmatch(command):
-            raise ConfigurationError(notices.built_in_command(command))
+            raise ConfigurationError(remedies.built_in_command(command))
         if command in commands[:position]:
-            raise ConfigurationError(notices.same_command_twice(command))
+            raise ConfigurationError(remedies.same_command_twice(command))
 
 
 def _settings(called: Mapping[str, str], *, socket_mode: bool, oauth: bool) -> dict[str, Any]:
