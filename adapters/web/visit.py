@@ -1,6 +1,7 @@
 """One visit of a browser: who it is, what they may, and the pages that they are shown."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -22,6 +23,7 @@ from bot.conversation import Conversation, Door, Message
 from bot.outcome import HTTP_STATUSES, Answer, Word
 
 _LONGEST_DELIVERY = 64
+OF_RUN = re.compile(r"/runs/[a-z0-9]{4,8}\b")
 _TEMPLATES = Jinja2Templates(Path(__file__).with_name("templates"))
 _TEMPLATES.env.globals.update(view.NAMES)
 
@@ -93,7 +95,13 @@ async def _visit(request: Request, house: House) -> Visit:
         return Visit(request, house, replace(caller, role=role))
     if MEDIA_TYPE in request.headers.get("accept", ""):
         raise RefusedError(refusal(Word.DENIED, refusals.signed_out(), 401))
-    raise RefusedError(RedirectResponse("/signin", 303))
+    raise RefusedError(RedirectResponse(f"/signin{_way_back(request.url.path)}", 303))
+
+
+def _way_back(path: str) -> str:
+    """What leads on to the page of a run from where one signs in."""
+    of_run = OF_RUN.match(path)
+    return f"?to={of_run[0]}" if of_run else ""
 
 
 async def _signed_in(request: Request) -> Caller | None:

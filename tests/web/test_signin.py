@@ -168,6 +168,24 @@ async def test_two_batons_on_one_machine_sign_nobody_out(
             assert (await asking.having(Cookie=both).get("/")).status == 200
 
 
+async def test_who_came_for_a_run_sees_it_once_signed_in(fresh: Web) -> None:
+    secret, run_id = await fresh.token("viewer", "linked"), fresh.put("failed")
+    sent = await fresh.asking.get(f"/runs/{run_id}/cancel")
+    assert sent.headers["Location"] == f"/signin?to=/runs/{run_id}"
+    form = await fresh.asking.get(sent.headers["Location"])
+    assert f'name="to" value="/runs/{run_id}"' in form.text
+    fields = {"token": secret, "to": f"/runs/{run_id}"}
+    assert (await fresh.asking.post("/signin", data=fields)).headers["Location"] == fields["to"]
+
+
+@pytest.mark.parametrize(
+    "to", ["//evil.example", "https://evil.example", "/runs/../signout", "/runs/abcd\r\nX: y", "x"]
+)
+async def test_nobody_is_sent_elsewhere_once_signed_in(fresh: Web, to: str) -> None:
+    fields = {"token": await fresh.token("viewer", "linked"), "to": to}
+    assert (await fresh.asking.post("/signin", data=fields)).headers["Location"] == "/"
+
+
 async def test_only_digests_are_kept(fresh: Web) -> None:
     link = link_of(fresh)
     code, said = await fresh.baton("token", "create", "kept", "--role", "operator")
