@@ -255,6 +255,8 @@ if (about) {
   document.addEventListener("visibilitychange", () => { if (!document.hidden) refreshSoon(); });
   refreshLater();
 }
+// A ticket that opened nothing is not to be sent again when the page is loaded again.
+if (byId("failed")) history.replaceState(null, "", "/signin");
 if (byId("log")) {
   byId("log").scrollTop = byId("log").scrollHeight;
   setInterval(() => { if ("grows" in byId("live").dataset) readLog(); }, LOG_MILLISECONDS);
