@@ -3,6 +3,8 @@
 
 const byId = (id) => document.getElementById(id);
 const about = byId("live") ? byId("live").dataset.live : null;
+// The page that answered a form is at the form's address.
+const address = about === "runs" ? location.href : `/runs/${about}`;
 
 // --- changing only what differs: focus, selection, scrolling and open parts stay ---------------
 
@@ -113,7 +115,7 @@ async function refresh() {
   const before = sent;
   try {
     const signal = AbortSignal.timeout(PATIENCE_MILLISECONDS);
-    const answer = await fetch(location.href, { headers: HTML, signal });
+    const answer = await fetch(address, { headers: HTML, signal });
     const page = await pageOf(answer);
     lose(!answer.ok && answer.status >= 500);
     // What was sent meanwhile has brought a page that is newer than this one.
