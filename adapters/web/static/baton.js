@@ -63,15 +63,14 @@ let toldAt = 0;
 
 function show(newer) {
   const focused = document.activeElement;
-  const before = byId("state") && byId("state").textContent;
+  const before = states();
   for (const id of ["live", "asking"]) {
     const [old, wanted] = [byId(id), newer.getElementById(id)];
     if (old && wanted) patch(old, wanted);
   }
   document.title = newer.title;
   if (focused !== document.body && !focused.isConnected) (byId("answer") || byId("main")).focus();
-  const state = byId("state") && byId("state").textContent;
-  if (state !== before) byId("spoken").textContent = state;
+  tellChangesSince(before);
   // What went well is seen in the run itself by then, and would soon be out of date.
   if (performance.now() - toldAt > PRAISE_MILLISECONDS) {
     document.querySelector("#told .good")?.remove();
@@ -95,6 +94,37 @@ async function pageOf(answer) {
     return new Promise(() => {});
   }
   return new DOMParser().parseFromString(await answer.text(), "text/html");
+}
+
+// --- telling changes of state to screen readers ------------------------------------------------
+
+// How long an interrupted run has been silent is no change, nor on the list how far each run is.
+const FLEETING = about === "runs" ? ["interrupted", "running"] : ["interrupted"];
+const GATHERED_MILLISECONDS = about === "runs" ? 3000 : 500;
+const news = new Map();
+let telling = null;
+
+function states() {
+  return new Map([...document.querySelectorAll(".run, .one")].map((place) => {
+    const [badge, words] = [".badge", ".words"].map((one) => place.querySelector(one).textContent);
+    const name = place.querySelector(":scope > a");
+    const state = FLEETING.includes(badge) ? badge : `${badge}: ${words}`;
+    return [place.id, { state, told: name ? `${name.textContent}: ${words}` : words }];
+  }));
+}
+
+function tellChangesSince(before) {
+  for (const [id, { state, told }] of states()) {
+    if (before.get(id)?.state !== state) news.set(id, told);
+  }
+  if (news.size) telling ??= setTimeout(tellNews, GATHERED_MILLISECONDS);
+}
+
+function tellNews() {
+  const [told] = news.values();
+  byId("spoken").textContent = news.size === 1 ? told : `${news.size} runs changed`;
+  news.clear();
+  telling = null;
 }
 
 // --- hearing of changes ------------------------------------------------------------------------
