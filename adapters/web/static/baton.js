@@ -69,7 +69,9 @@ function show(newer) {
     if (old && wanted) patch(old, wanted);
   }
   document.title = newer.title;
-  if (focused !== document.body && !focused.isConnected) (byId("answer") || byId("main")).focus();
+  if (focused !== document.body && !focused.isConnected) {
+    (byId("answer") || byId("main")).focus({ preventScroll: true });
+  }
   tellChangesSince(before);
   // What went well is seen in the run itself by then, and would soon be out of date.
   if (performance.now() - toldAt > PRAISE_MILLISECONDS) {
