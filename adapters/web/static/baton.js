@@ -203,7 +203,9 @@ function listen() {
 // --- the log -----------------------------------------------------------------------------------
 
 const MOST_SHOWN = 500_000, LOG_MILLISECONDS = 1000, AT_END_PIXELS = 40;
-let reading = false;
+// A last line that has no end comes once nothing has been written for a second.
+const LAST_LOOKS = 3;
+let reading = false, looks = 0;
 
 async function readLog() {
   const log = byId("log");
@@ -215,6 +217,7 @@ async function readLog() {
     const offset = answer.headers.get("Log-Next-Offset");
     if (answer.redirected) refreshSoon();
     else if (answer.ok && offset !== log.dataset.offset) grow(log, await answer.text(), offset);
+    else if (answer.ok) looks = "grows" in byId("live").dataset ? 0 : looks + 1;
   } catch { refreshSoon(); }
   reading = false;
 }
@@ -224,6 +227,7 @@ function grow(log, text, offset) {
   if (log.dataset.offset === "0") log.textContent = "";
   log.append(text);
   log.dataset.offset = offset;
+  looks = 0;
   while (log.textContent.length > MOST_SHOWN && log.childNodes.length > 1) log.firstChild.remove();
   if (atEnd) log.scrollTop = log.scrollHeight;
 }
@@ -293,5 +297,5 @@ if (about) {
 if (byId("failed")) history.replaceState(null, "", "/signin");
 if (byId("log")) {
   byId("log").scrollTop = byId("log").scrollHeight;
-  setInterval(() => { if ("grows" in byId("live").dataset) readLog(); }, LOG_MILLISECONDS);
+  setInterval(() => { if (looks < LAST_LOOKS) readLog(); }, LOG_MILLISECONDS);
 }
