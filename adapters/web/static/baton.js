@@ -3,6 +3,8 @@
 
 const byId = (id) => document.getElementById(id);
 const about = byId("live") ? byId("live").dataset.live : null;
+// The page that answered a form is at the form's address.
+const address = about === "runs" ? location.href : `/runs/${about}`;
 
 // --- changing only what differs: focus, selection, scrolling and open parts stay ---------------
 
@@ -61,15 +63,16 @@ let toldAt = 0;
 
 function show(newer) {
   const focused = document.activeElement;
-  const before = byId("state") && byId("state").textContent;
+  const before = states();
   for (const id of ["live", "asking"]) {
     const [old, wanted] = [byId(id), newer.getElementById(id)];
     if (old && wanted) patch(old, wanted);
   }
   document.title = newer.title;
-  if (focused !== document.body && !focused.isConnected) (byId("answer") || byId("main")).focus();
-  const state = byId("state") && byId("state").textContent;
-  if (state !== before) byId("spoken").textContent = state;
+  if (focused !== document.body && !focused.isConnected) {
+    (byId("answer") || byId("main")).focus({ preventScroll: true });
+  }
+  tellChangesSince(before);
   // What went well is seen in the run itself by then, and would soon be out of date.
   if (performance.now() - toldAt > PRAISE_MILLISECONDS) {
     document.querySelector("#told .good")?.remove();
@@ -95,11 +98,43 @@ async function pageOf(answer) {
   return new DOMParser().parseFromString(await answer.text(), "text/html");
 }
 
+// --- telling changes of state to screen readers ------------------------------------------------
+
+// How long an interrupted run has been silent is no change, nor on the list how far each run is.
+const FLEETING = about === "runs" ? ["interrupted", "running"] : ["interrupted"];
+const GATHERED_MILLISECONDS = about === "runs" ? 3000 : 500;
+const news = new Map();
+let telling = null;
+
+function states() {
+  return new Map([...document.querySelectorAll(".run, .one")].map((place) => {
+    const [badge, words] = [".badge", ".words"].map((one) => place.querySelector(one).textContent);
+    const name = place.querySelector(":scope > a");
+    const state = FLEETING.includes(badge) ? badge : `${badge}: ${words}`;
+    return [place.id, { state, told: name ? `${name.textContent}: ${words}` : words }];
+  }));
+}
+
+function tellChangesSince(before) {
+  for (const [id, { state, told }] of states()) {
+    if (before.get(id)?.state !== state) news.set(id, told);
+  }
+  if (news.size) telling ??= setTimeout(tellNews, GATHERED_MILLISECONDS);
+}
+
+function tellNews() {
+  const [told] = news.values();
+  byId("spoken").textContent = news.size === 1 ? told : `${news.size} runs changed`;
+  news.clear();
+  telling = null;
+}
+
 // --- hearing of changes ------------------------------------------------------------------------
 
 const HTML = { Accept: "text/html" };
-const SOON_MILLISECONDS = 100, AGAIN_MILLISECONDS = 2000, STEADY_MILLISECONDS = 15000;
-let due = null, busy = false, again = false, sent = 0;
+const SOON_MILLISECONDS = 100, STEADY_MILLISECONDS = 15000, PATIENCE_MILLISECONDS = 10000;
+const AGAIN_MILLISECONDS = 2000, SELDOM_MILLISECONDS = 30000;
+let due = null, later = null, busy = false, again = false, sent = 0, failures = 0;
 
 function refreshSoon() {
   due ??= setTimeout(() => { due = null; refresh(); }, SOON_MILLISECONDS);
@@ -111,33 +146,47 @@ async function refresh() {
   busy = true;
   const before = sent;
   try {
-    const answer = await fetch(location.href, { headers: HTML });
+    const signal = AbortSignal.timeout(PATIENCE_MILLISECONDS);
+    const answer = await fetch(address, { headers: HTML, signal });
     const page = await pageOf(answer);
     lose(!answer.ok && answer.status >= 500);
     // What was sent meanwhile has brought a page that is newer than this one.
     if (answer.ok && sent === before) show(page);
   } catch { lose(true); }
   busy = false;
+  refreshLater();
   if (again) refreshSoon();
+}
+
+function refreshLater() {
+  const pause = AGAIN_MILLISECONDS * 2 ** (failures - 1);
+  clearTimeout(later);
+  later = setTimeout(
+    () => { if (!document.hidden) refreshSoon(); },
+    failures ? Math.min(pause, SELDOM_MILLISECONDS) : STEADY_MILLISECONDS,
+  );
 }
 
 function lose(lost) {
   const text = lost ? "Baton does not answer; this page may be out of date. Trying again." : "";
   if (byId("lost").textContent !== text) byId("lost").textContent = text;
-  if (lost) setTimeout(refreshSoon, AGAIN_MILLISECONDS);
+  failures = lost ? failures + 1 : 0;
 }
 
 // A browser allows few connections to one host, so that one page listens for all that are open.
 const channel = new BroadcastChannel("baton");
 channel.onmessage = (event) => heard(event.data);
 
-function heard(id) {
-  if (about === "runs" || id === about || id === "any") refreshSoon();
+// Where Baton does not answer, only that it listens again is news. A page that nobody sees asks
+// only whether it is still theirs to see, which a broken stream may mean.
+function heard(what) {
+  if (!about || failures && what !== "any" || document.hidden && what !== "broken") return;
+  if (about === "runs" || [about, "any", "broken"].includes(what)) refreshSoon();
 }
 
-function tellAll(id) {
-  heard(id);
-  channel.postMessage(id);
+function tellAll(what) {
+  heard(what);
+  channel.postMessage(what);
 }
 
 function listen() {
@@ -146,7 +195,7 @@ function listen() {
   // Whatever happened while nobody listened is on the page anew.
   source.onopen = () => tellAll("any");
   source.onerror = () => {
-    tellAll("any");
+    tellAll("broken");
     if (source.readyState === EventSource.CLOSED) setTimeout(listen, AGAIN_MILLISECONDS);
   };
 }
@@ -154,18 +203,22 @@ function listen() {
 // --- the log -----------------------------------------------------------------------------------
 
 const MOST_SHOWN = 500_000, LOG_MILLISECONDS = 1000, AT_END_PIXELS = 40;
-let reading = false;
+// A last line that has no end comes once nothing has been written for a second.
+const LAST_LOOKS = 3;
+let reading = false, looks = 0;
 
 async function readLog() {
   const log = byId("log");
-  if (!log || reading || document.hidden) return;
+  if (!log || reading || failures || document.hidden) return;
   reading = true;
   try {
-    const answer = await fetch(`${log.dataset.log}?offset=${log.dataset.offset}`);
+    const signal = AbortSignal.timeout(PATIENCE_MILLISECONDS);
+    const answer = await fetch(`${log.dataset.log}?offset=${log.dataset.offset}`, { signal });
     const offset = answer.headers.get("Log-Next-Offset");
     if (answer.redirected) refreshSoon();
     else if (answer.ok && offset !== log.dataset.offset) grow(log, await answer.text(), offset);
-  } catch { /* the next round tries again */ }
+    else if (answer.ok) looks = "grows" in byId("live").dataset ? 0 : looks + 1;
+  } catch { refreshSoon(); }
   reading = false;
 }
 
@@ -174,6 +227,7 @@ function grow(log, text, offset) {
   if (log.dataset.offset === "0") log.textContent = "";
   log.append(text);
   log.dataset.offset = offset;
+  looks = 0;
   while (log.textContent.length > MOST_SHOWN && log.childNodes.length > 1) log.firstChild.remove();
   if (atEnd) log.scrollTop = log.scrollHeight;
 }
@@ -193,15 +247,16 @@ function isTooNew(element) {
   return element && (performance.now() - born < NEW_MILLISECONDS || isTooNew(element.parentElement));
 }
 
-const sending = new WeakSet(), NEW_MILLISECONDS = 500;
+const sending = new WeakSet(), NEW_MILLISECONDS = 500, SENT_PATIENCE_MILLISECONDS = 30000;
 
 async function send(form) {
   if (sending.has(form)) return;
   sending.add(form);
   form.setAttribute("aria-busy", "true");
   const body = new URLSearchParams(new FormData(form));
+  const signal = AbortSignal.timeout(SENT_PATIENCE_MILLISECONDS);
   try {
-    await answered(form, await fetch(form.action, { method: "POST", headers: HTML, body }));
+    await answered(form, await fetch(form.action, { method: "POST", headers: HTML, body, signal }));
   } catch {
     form.closest("dialog")?.close();
     tell("Baton did not answer, so that it may be done or not. Look, then try again.", "bad");
@@ -220,7 +275,9 @@ async function answered(form, answer) {
   tell(text, box?.classList.contains("good") ? "good" : "bad");
   const next = page.getElementById("delivery");
   if (next && byId("delivery")) byId("delivery").value = next.value;
-  if (about !== "runs" && page.getElementById("live")) show(page); else refreshSoon();
+  const shown = about !== "runs" && page.getElementById("live");
+  if (shown) show(page);
+  if (!shown || failures) refreshSoon();
 }
 
 addEventListener("click", (event) => {
@@ -234,9 +291,11 @@ if (about) {
   const forever = () => { listen(); return new Promise(() => {}); };
   if (navigator.locks) navigator.locks.request("baton", forever); else listen();
   document.addEventListener("visibilitychange", () => { if (!document.hidden) refreshSoon(); });
-  setInterval(() => { if (!document.hidden) refreshSoon(); }, STEADY_MILLISECONDS);
+  refreshLater();
 }
+// A ticket that opened nothing is not to be sent again when the page is loaded again.
+if (byId("failed")) history.replaceState(null, "", "/signin");
 if (byId("log")) {
   byId("log").scrollTop = byId("log").scrollHeight;
-  setInterval(() => { if ("grows" in byId("live").dataset) readLog(); }, LOG_MILLISECONDS);
+  setInterval(() => { if (looks < LAST_LOOKS) readLog(); }, LOG_MILLISECONDS);
 }

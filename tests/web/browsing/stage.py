@@ -34,6 +34,8 @@ CHROMIUM = next(
 )
 PHONE: ViewportSize = {"width": 390, "height": 844}
 DESK: ViewportSize = {"width": 1280, "height": 800}
+NARROW: ViewportSize = {"width": 320, "height": 640}
+DESK_TWICE_AS_LARGE: ViewportSize = {"width": 640, "height": 400}
 _PATIENCE_MILLISECONDS = 8000
 _names = itertools.count(1)
 Scheme = Literal["light", "dark"]
@@ -58,6 +60,17 @@ _USUAL = (
 _REPORTS = """addEventListener("securitypolicyviolation", (event) =>
     console.error(`blocked ${event.violatedDirective}: ${event.blockedURI}`));"""
 
+COUNTED = """window.asked = [];
+    const real = window.fetch;
+    window.fetch = (address, more) => {
+        const down = () => Promise.reject(new TypeError("down"));
+        asked.push(window.down ? down() : real(address, more));
+        return asked.at(-1);
+    };"""
+HIDDEN = """(hidden) => {
+    Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
 _SEEN = """([selector, text]) => new Promise((resolve) => {
     const even = (some) => some.replace(/\\s+/g, " ");
     const look = () => {
@@ -168,6 +181,12 @@ class Visitor:
                 await route.fallback()
 
         await self.page.route(re.compile(rf"{self.base}/(runs/\w+)?$"), refuse)
+
+
+async def asked(visitor: Visitor) -> int:
+    """How often a page whose requests are counted has asked for anything."""
+    count: int = await visitor.page.evaluate("asked.length")
+    return count
 
 
 @asynccontextmanager

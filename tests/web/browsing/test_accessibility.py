@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped] # it has none
-from playwright.async_api import Browser, ViewportSize, expect
+from playwright.async_api import Browser, FloatRect, ViewportSize, expect
 
 from tests.conftest import Person
 from tests.web.browsing.stage import (
     DESK,
+    DESK_TWICE_AS_LARGE,
+    NARROW,
     PHONE,
     Scheme,
     Visitor,
@@ -22,6 +24,10 @@ from tests.web.house import Web, opened
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LOOKS: tuple[tuple[Scheme, ViewportSize], ...] = (("light", DESK), ("dark", PHONE))
+# Half as large again as usual.
+LARGE = 24
+# https://www.w3.org/TR/WCAG22/#target-size-minimum
+LEAST_PIXELS = 24
 STATES = (
     *("pending", "working", "silent", "paused", "failed"),
     *("completed", "cancelled", "stopping", "unproven"),
@@ -45,14 +51,20 @@ async def eva(still: Web, chromium: Browser) -> AsyncIterator[Visitor]:
 
 
 async def is_accessible(visitor: Visitor) -> None:
-    """Axe has nothing to say, and nobody has to scroll sideways."""
+    """Axe has nothing to say, and everything fits."""
     for scheme, size in LOOKS:
         await visitor.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         await visitor.page.set_viewport_size(size)
         found = await Axe().run(visitor.page)
         assert found.violations_count == 0, (scheme, size, found.generate_report())
+    await fits(visitor)
+
+
+async def fits(visitor: Visitor) -> None:
+    """On no screen does anybody have to scroll sideways."""
+    for size in (PHONE, NARROW, DESK_TWICE_AS_LARGE, DESK):
+        await visitor.page.set_viewport_size(size)
         assert not await visitor.is_wider_than_shown(), size
-    await visitor.page.set_viewport_size(DESK)
 
 
 async def test_signing_in(stranger: Visitor) -> None:
@@ -120,9 +132,52 @@ async def test_many_steps_and_long_lines_fit(ana: Visitor, ben: Person) -> None:
     run_id = await ben.starts(f"/run many note={'n' * 300} branch={'long-' * 20}name")
     await ben.sees_status(run_id, "completed")
     await ana.opens_run(run_id)
-    for size in (DESK, PHONE):
-        await ana.page.set_viewport_size(size)
-        assert not await ana.is_wider_than_shown()
+    await fits(ana)
+
+
+async def test_everything_grows_with_the_letters_that_somebody_chose(
+    ana: Visitor, ben: Person
+) -> None:
+    run_id = await ben.starts("/run flaky")
+    await ben.sees_status(run_id, "failed")
+    browser = await ana.context.new_cdp_session(ana.page)
+    await browser.send("Page.setFontSizes", {"fontSizes": {"standard": LARGE, "fixed": LARGE}})
+    for path in ("/", "/signin", f"/runs/{run_id}"):
+        await ana.opens(path)
+        await expect(ana.at("body")).to_have_css("font-size", f"{LARGE}px")
+        await fits(ana)
+    for row in range(2):
+        name = await ana.at(".timeline li").nth(row).bounding_box()
+        bar = await ana.at(".timeline svg > rect").nth(row).bounding_box()
+        assert name
+        assert bar
+        assert middle(bar) == pytest.approx(middle(name), abs=2)
+
+
+def middle(box: FloatRect) -> float:
+    return box["y"] + box["height"] / 2
+
+
+async def test_whatever_is_pressed_is_large_enough_for_a_finger(ana: Visitor, ben: Person) -> None:
+    run_id = await ben.starts("/run gated")
+    await ben.sees_status(run_id, "paused")
+    await ana.page.set_viewport_size(PHONE)
+    for path in ("/", f"/runs/{run_id}", "/runs/nothing-here"):
+        await ana.opens(path)
+        for one in await ana.at("a:not(.skip), button, summary, input, select").all():
+            box = await one.bounding_box()
+            assert box is None or box["height"] >= LEAST_PIXELS, await one.inner_text()
+
+
+async def test_a_moment_of_a_long_run_is_seen_on_a_phone(ana: Visitor, ben: Person) -> None:
+    run_id = await ben.starts("/run flaky")
+    await ben.sees_status(run_id, "failed")
+    await ana.page.set_viewport_size(PHONE)
+    await ana.opens_run(run_id)
+    bar = ana.at(".timeline svg > rect").first
+    fill = await bar.evaluate("(bar) => getComputedStyle(bar).fill")
+    await expect(bar).to_have_css("stroke", fill)
+    await expect(bar).to_have_css("stroke-width", "1px")
 
 
 async def test_light_and_dark_differ(ana: Visitor) -> None:

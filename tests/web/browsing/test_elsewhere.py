@@ -104,6 +104,22 @@ async def test_whoever_cancels_too_late_is_told_who_was_faster(ana: Visitor, ben
     await ana.sees(".history", f"Cancelled by {ben.name} in a terminal")
 
 
+async def test_the_answer_to_a_question_that_came_too_late_stays_live(
+    ana: Visitor, ben: Person
+) -> None:
+    run_id = await ben.starts("/run failing")
+    await ben.sees_status(run_id, "failed")
+    await ana.opens(f"/runs/{run_id}/cancel")
+    await ben.says(f"/resume {run_id}")
+    await ben.sees(run_id, lambda run: run.epoch == 2 and run.status == "failed")
+    await ana.page.get_by_role("button", name="Cancel run").click()
+    await ana.is_told("has moved on since you looked", "Nothing changed.")
+    await ben.says(f"/resume {run_id}")
+    resumed = ana.at(".history").get_by_text(f"Resumed by {ben.name} in a terminal")
+    await expect(resumed).to_have_count(2)
+    await expect(ana.page).to_have_title(f"failed: failing {run_id} · Baton")
+
+
 async def test_a_click_twice_has_one_effect(web: Web, ana: Visitor, ben: Person) -> None:
     run_id = await ben.starts("/run gated")
     await ben.sees_status(run_id, "paused")

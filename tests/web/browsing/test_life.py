@@ -1,15 +1,19 @@
 """A run's life as somebody at its page sees it, who never reloads."""
 
+import asyncio
+import re
 from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.conftest import Person
-from tests.web.browsing.stage import Visitor
+from tests.web.browsing.stage import COUNTED, HIDDEN, Visitor, asked
 from tests.web.house import Web
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+GATHERED_MILLISECONDS = 3000
 
 
 async def starts(visitor: Visitor, workflow: str, arguments: str = "") -> None:
@@ -165,6 +169,104 @@ async def test_each_new_state_is_spoken(ana: Visitor, ben: Person) -> None:
     await expect(spoken).to_have_text("waits at step 2 of 3, ask again: Sure?")
     await ben.says(f"/resume {run_id}")
     await expect(spoken).to_have_text("completed, all 3 steps done")
+
+
+async def test_a_change_of_state_on_the_list_is_spoken(ana: Visitor, ben: Person) -> None:
+    run_id = await ben.starts("/run gated")
+    await ben.sees_status(run_id, "paused")
+    await ana.page.clock.install()
+    await ana.opens(f"/?conversation=terminal:{ben.name}")
+    await ben.says(f"/cancel {run_id}")
+    await ana.sees(f"#row-{run_id}", "cancelled")
+    await ana.page.clock.fast_forward(GATHERED_MILLISECONDS)
+    await expect(ana.at("#spoken")).to_have_text(f"gated {run_id}: cancelled, worktree free")
+
+
+async def test_many_changes_at_once_are_one_short_sentence(
+    web: Web, ana: Visitor, ben: Person
+) -> None:
+    ids = [web.put("paused", workflow="flood") for _ in range(5)]
+    await ana.page.clock.install()
+    await ana.opens("/?workflow=flood")
+    await ana.page.evaluate(HIDDEN, True)
+    for run_id in ids:
+        await ben.says(f"/cancel {run_id}")
+    await ana.page.evaluate(HIDDEN, False)
+    await expect(ana.at(".run .badge")).to_have_text(["cancelled"] * len(ids))
+    await ana.page.clock.fast_forward(GATHERED_MILLISECONDS)
+    await expect(ana.at("#spoken")).to_have_text("5 runs changed")
+
+
+@pytest.mark.parametrize("listed", [False, True])
+async def test_an_age_that_grows_is_not_spoken(web: Web, ana: Visitor, listed: bool) -> None:
+    run_id = web.put("silent", workflow="aged")
+
+    async def age(route: Route) -> None:
+        answer = await route.fetch()
+        body = (await answer.text()).replace("heard of for 1 min", "heard of for 7 min")
+        await route.fulfill(response=answer, body=body)
+
+    path = "/?workflow=aged" if listed else f"/runs/{run_id}"
+    await ana.page.clock.install()
+    await ana.opens(path)
+    await ana.sees("#live", "heard of for 1 min")
+    await ana.page.route(f"{ana.base}{path}", age)
+    await ana.page.evaluate(HIDDEN, False)
+    await ana.sees("#live", "heard of for 7 min")
+    await ana.page.clock.run_for(GATHERED_MILLISECONDS)
+    await expect(ana.at("#spoken")).to_be_empty()
+
+
+async def test_the_list_stays_where_it_is_when_the_row_with_the_focus_goes(
+    web: Web, ana: Visitor, ben: Person
+) -> None:
+    ids = [web.put("paused", workflow="tall") for _ in range(30)]
+    await ana.opens("/?workflow=tall&status=paused")
+    await ana.at(f"#run-{ids[-1]}").focus()
+    await ben.says(f"/cancel {ids[-1]}")
+    await ana.has_focus("#main")
+    assert await ana.page.evaluate("scrollY") == 0
+
+
+async def test_the_log_of_a_run_that_settled_is_left_alone(ana: Visitor, ben: Person) -> None:
+    run_id = await ben.starts("/run failing")
+    await ben.sees_status(run_id, "failed")
+    await ana.page.add_init_script(COUNTED)
+    await ana.page.clock.install()
+    await ana.opens_run(run_id)
+    for _ in range(20):
+        await ana.page.clock.run_for(1000)
+        await ana.page.evaluate("Promise.allSettled(asked).then(() => null)")
+    # A last look, and what is asked anew when the stream opens and every 15 seconds.
+    assert 1 <= await asked(ana) <= 10
+
+
+async def test_what_was_written_last_is_shown_after_the_run_has_settled(
+    ana: Visitor, tmp_path: Path, ben: Person
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    run_id = await ben.starts(f"/run watched first={first} second={second}")
+    await ana.opens_run(run_id)
+    await ana.sees("#log", "building")
+    over = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        if over.is_set():
+            await route.fallback()
+            return
+        await over.wait()
+        await route.fulfill(headers={"Log-Next-Offset": route.request.url.rpartition("=")[2]})
+
+    log = re.compile(r"/log\?")
+    await ana.page.route(log, late)
+    async with ana.page.expect_request(log):
+        pass
+    first.touch()
+    second.touch()
+    await ana.sees("#state", "completed")
+    await ana.misses("#live[data-grows]")
+    over.set()
+    await ana.sees("#log", "tested")
 
 
 async def test_focus_selection_and_open_parts_outlast_a_change(ana: Visitor, ben: Person) -> None:

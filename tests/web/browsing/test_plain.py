@@ -39,12 +39,17 @@ async def test_starting_a_run(web: Web, plain: Visitor, ben: Person) -> None:
     ]
 
 
-async def test_what_cannot_be_started_is_told(plain: Visitor) -> None:
+async def test_what_cannot_be_started_is_told_and_what_was_typed_kept(plain: Visitor) -> None:
     await plain.opens()
     await plain.page.get_by_text("Start a run").click()
-    await plain.page.get_by_label("Arguments").fill("'")
-    await plain.page.get_by_label("Arguments").press("Enter")
+    workflow = plain.page.get_by_label("Workflow").first
+    await workflow.select_option("gated")
+    arguments = plain.page.get_by_label("Arguments")
+    await arguments.fill("note='one \"two")
+    await arguments.press("Enter")
     await plain.is_told("A quotation mark is left open. Nothing started.")
+    await expect(workflow).to_have_value("gated")
+    await expect(arguments).to_have_value("note='one \"two")
 
 
 async def test_cancelling_after_the_question(plain: Visitor, ben: Person) -> None:
