@@ -28,6 +28,11 @@ class Caller:
     role: Role
     csrf: str = ""
 
+    @property
+    def may_change(self) -> bool:
+        """Whether buttons are any use to them."""
+        return self.role >= Role.OPERATOR
+
     def author(self, platform: str) -> Author:
         """The same as an author of messages."""
         # Whoever comes with a token has its role, and is not meant by `everyone`.

@@ -197,7 +197,7 @@ async def ask_to_cancel(visit: Visiting, run_id: RunPath) -> Response:
     run = await visit.house.store.read(lambda tx: tx.runs.get(run_id))
     if run is None:
         return await show_run(visit, run_id)
-    if run.final or not visit.may_change:
+    if run.final or not visit.person.may_change:
         return RedirectResponse(f"/runs/{run.id}", 303)
     return visit.page("cancel.html", run=run, delivery=secrets.token_hex(8))
 

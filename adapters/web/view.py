@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from adapters.web.timeline import Timeline, timeline
-from bot.card import asked_for, buttons, cancelling, progress, settled, took
+from bot.card import asked_for, buttons, cancelling, settled, took
 from bot.history import told
 from bot.outcome import AuditEvent
 from bot.ports import Transaction
@@ -67,7 +67,6 @@ NAMES: Mapping[str, Any] = {
     "moment": _moment,
     "most_events": MOST_EVENTS,
     "name_of": name_of,
-    "progress": progress,
     "settled": settled,
     "state": _state,
     "statuses": list(RunStatus),

@@ -18,7 +18,6 @@ from adapters.web.house import House, WebHouse
 from adapters.web.problems import RefusedError, refusal
 from adapters.web.streams import MEDIA_TYPE
 from bot import refusals
-from bot.access import Role
 from bot.conversation import Conversation, Door, Message
 from bot.outcome import HTTP_STATUSES, Answer, Word
 
@@ -39,11 +38,6 @@ class Visit:
     def page(self, name: str, status: int = 200, **values: Any) -> Response:  # noqa: ANN401 - whatever the template shows
         """A page for this person."""
         return page(self.request, name, status, person=self.person, **values)
-
-    @property
-    def may_change(self) -> bool:
-        """Whether buttons are any use to this person."""
-        return self.person.role >= Role.OPERATOR
 
     async def goes_on(self) -> bool:
         """Whether this person is still signed in."""

@@ -92,7 +92,7 @@ function tell(text, kind) {
 
 async function pageOf(answer) {
   if (answer.redirected && new URL(answer.url).pathname === "/signin") {
-    location.assign("/signin");
+    location.assign(answer.url);
     return new Promise(() => {});
   }
   return new DOMParser().parseFromString(await answer.text(), "text/html");

@@ -154,7 +154,9 @@ class Visitor:
             await self.sees("#answer", text)
 
     async def is_at_sign_in(self) -> None:
-        await expect(self.page).to_have_url(f"{self.base}/signin")
+        await expect(self.page).to_have_url(
+            re.compile(rf"{re.escape(self.base)}/signin(\?to=/runs/\w+)?$")
+        )
 
     async def has_focus(self, selector: str) -> None:
         await expect(self.at(selector)).to_be_focused()
