@@ -10,10 +10,11 @@ from socket import socket
 
 from starlette.routing import BaseRoute
 
+from adapters.descriptors import raised
 from adapters.web.app import application
 from adapters.web.guard import Guard
 from adapters.web.house import WebHouse
-from adapters.web.serve import bound, listening
+from adapters.web.serve import bound, listening, most_connections
 from bot import log, notices
 from bot.access import Role
 from bot.bootstrap import Installation, Service, login_name
@@ -34,6 +35,7 @@ async def web(
     """
     server = installation.settings.server
     _refuse_open(server.host, server.public_url)
+    most = most_connections(raised())
     try:
         at = bound(server.host, server.port)
     except OSError as error:
@@ -51,7 +53,7 @@ async def web(
     following = asyncio.create_task(feed.keep())
     try:
         app = application(house, guard, [server.host], mounted)
-        async with listening(app, at, proxied=bool(server.public_url)):
+        async with listening(app, at, most=most, proxied=bool(server.public_url)):
             log.event("web.listen_completed", host=server.host, port=at.getsockname()[1])
             with closing(feed):
                 yield _told(installation, guard, at)
