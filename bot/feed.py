@@ -10,6 +10,8 @@ from bot import log
 from bot.ports import DatabaseUnavailableError, Store, Transaction
 from bot.run import Run
 
+MOST_OF_ONE = 250
+"""So many may listen under one name; each open browser and each script is one."""
 _RECHECK_SECONDS = 1.0
 _LATE_AT_MOST = 256
 """An event that is committed after more than so many with higher numbers is not told of."""
@@ -43,6 +45,7 @@ class Listener:
     `suspect` is set where something changed that is no run: perhaps what lets them listen.
     """
 
+    name: str = ""
     suspect: bool = False
     _closed: bool = False
     _waiting: dict[str, Run] = field(default_factory=dict)
@@ -73,16 +76,23 @@ class Listener:
 class RunFeed:
     """Reads the database once for all who listen."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, most: int) -> None:
+        """`most` may listen at once."""
         self._store = store
+        self._most = most
         self._listeners: set[Listener] = set()
         self._closed = False
         self._seen: _Seen | None = None
 
+    def has_room(self, name: str) -> bool:
+        """Whether one more may listen, under this name."""
+        of_name = sum(listener.name == name for listener in self._listeners)
+        return len(self._listeners) < self._most and of_name < MOST_OF_ONE
+
     @contextmanager
-    def listening(self) -> Iterator[Listener]:
+    def listening(self, name: str) -> Iterator[Listener]:
         """Hear of everything that changes inside of this."""
-        listener = Listener()
+        listener = Listener(name)
         self._listeners.add(listener)
         if self._closed:
             listener.close()

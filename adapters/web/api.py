@@ -1,5 +1,7 @@
 """The API: the same commands as everywhere, for scripts that have a token."""
 
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -22,6 +24,7 @@ from adapters.web.schema import (
 )
 from bot import refusals
 from bot.conversation import Conversation, Door, Message
+from bot.feed import Listener
 from bot.outcome import HTTP_STATUSES, Answer, Word, run_json
 from bot.run import RunStatus
 from bot.watching import Wanted
@@ -30,6 +33,7 @@ MOST_LISTED = 100
 _LISTED = 50
 _LONGEST_KEY = 200
 _OK = 200
+_AGAIN_SECONDS = 10
 
 RunPath = Annotated[
     str,
@@ -92,6 +96,16 @@ def _message(caller: Caller, text: str, key: str | None = None) -> Message:
         door=Door.API,
         delivery=f"{actor}:{key}" if key else None,
     )
+
+
+@contextmanager
+def listener_of(house: WebHouse, name: str) -> Iterator[Listener]:
+    """Whoever has this name hears of changes. Raises RefusedError where too many do."""
+    if not house.feed.has_room(name):
+        patience = {"Retry-After": str(_AGAIN_SECONDS)}
+        raise RefusedError(refusal(Word.BUSY, refusals.too_many_streams(), 429, patience))
+    with house.feed.listening(name) as listener:
+        yield listener
 
 
 async def _ask(house: WebHouse, message: Message) -> Answer:
@@ -186,6 +200,14 @@ def part_response(part: LogPart) -> PlainTextResponse:
     return PlainTextResponse(part.text, headers={"Log-Next-Offset": str(part.following)})
 
 
+async def _listening(house: House, caller: Asking) -> AsyncIterator[Listener]:
+    with listener_of(house, caller.name) as listener:
+        yield listener
+
+
+Listening = Annotated[Listener, Depends(_listening)]
+
+
 @router.get(
     "/events",
     response_class=StreamingResponse,
@@ -194,7 +216,7 @@ def part_response(part: LogPart) -> PlainTextResponse:
         **told(401, 422, 429),
     },
 )
-async def stream_events(request: Request, house: House, _caller: Asking) -> StreamingResponse:
+async def stream_events(request: Request, listener: Listening) -> StreamingResponse:
     """Every change of every run, as events named `run` whose data is the run; none is replayed.
 
     The stream ends when the token is revoked.
@@ -204,7 +226,7 @@ async def stream_events(request: Request, house: House, _caller: Asking) -> Stre
         header = request.headers.get("Authorization")
         return await request.app.state.guard.of_header(header) is not None
 
-    return streams.stream(house, still)
+    return streams.stream(listener, still)
 
 
 # --- changing --------------------------------------------------------------------------------

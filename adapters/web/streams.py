@@ -7,8 +7,9 @@ from functools import lru_cache
 
 from starlette.responses import StreamingResponse
 
-from adapters.web.house import WebHouse
+from bot.feed import Listener
 from bot.outcome import run_json
+from bot.ports import DatabaseUnavailableError
 from bot.run import Run
 
 MEDIA_TYPE = "text/event-stream"
@@ -17,22 +18,29 @@ _HEADERS = {"X-Accel-Buffering": "no"}
 """A proxy is to pass on each event as it comes."""
 
 
-def stream(house: WebHouse, still: Callable[[], Awaitable[bool]]) -> StreamingResponse:
-    """Every change of every run from now on, for as long as `still` holds."""
-    return StreamingResponse(_events(house, still), media_type=MEDIA_TYPE, headers=_HEADERS)
+def stream(listener: Listener, still: Callable[[], Awaitable[bool]]) -> StreamingResponse:
+    """Every change of every run that `listener` hears of, for as long as `still` holds."""
+    return StreamingResponse(_events(listener, still), media_type=MEDIA_TYPE, headers=_HEADERS)
 
 
-async def _events(house: WebHouse, still: Callable[[], Awaitable[bool]]) -> AsyncIterator[bytes]:
-    with house.feed.listening() as listener:
-        yield b": listening\nretry: 2000\n\n"
-        proven_at = time.monotonic()
-        async for runs in listener.changes(BEAT_SECONDS):
-            # However much goes on, nobody listens for longer than this without proof.
-            if not runs or listener.suspect or time.monotonic() - proven_at > BEAT_SECONDS:
-                listener.suspect, proven_at = False, time.monotonic()
-                if not await still():
-                    return
-            yield b"".join(map(event, runs)) if runs else b": still here\n\n"
+async def _events(listener: Listener, still: Callable[[], Awaitable[bool]]) -> AsyncIterator[bytes]:
+    yield b": listening\nretry: 2000\n\n"
+    proven_at = time.monotonic()
+    async for runs in listener.changes(BEAT_SECONDS):
+        # However much goes on, nobody listens for longer than this without proof.
+        if not runs or listener.suspect or time.monotonic() - proven_at > BEAT_SECONDS:
+            listener.suspect, proven_at = False, time.monotonic()
+            if not await _proven(still):
+                return
+        yield b"".join(map(event, runs)) if runs else b": still here\n\n"
+
+
+async def _proven(still: Callable[[], Awaitable[bool]]) -> bool:
+    try:
+        return await still()
+    except DatabaseUnavailableError:
+        # The answer has begun, so that nothing can be said; whoever comes back is told.
+        return False
 
 
 def event(run: Run) -> bytes:

@@ -46,7 +46,8 @@ async def web(
         return
     # What matters is logged by ourselves.
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
-    feed = RunFeed(service.store)
+    # The other half is for whoever asks for anything else.
+    feed = RunFeed(service.store, most // 2)
     guard = Guard(service.store, installation.conductor.policy.local)
     house = _house(installation, service, feed)
     await feed.begin()
