@@ -74,12 +74,12 @@ def _house(installation: Installation, service: Service, feed: RunFeed) -> WebHo
         host=installation.conductor.house.host,
         log_path=installation.workshop.log_path,
         changes=installation.workshop.changes,
-        ready=partial(_wrong, installation, service),
+        ready=partial(_wrong, installation, service, feed),
         public_url=installation.settings.server.public_url,
     )
 
 
-async def _wrong(installation: Installation, service: Service) -> Mapping[str, str]:
+async def _wrong(installation: Installation, service: Service, feed: RunFeed) -> Mapping[str, str]:
     """What is not ready, and why."""
     wrong: dict[str, str] = {}
     try:
@@ -91,6 +91,8 @@ async def _wrong(installation: Installation, service: Service) -> Mapping[str, s
             wrong["worker"] = notices.no_live_worker()
         if not await asyncio.to_thread(is_current, installation.database):
             wrong["migrations"] = notices.other_tables()
+        if feed.late:
+            wrong["feed"] = notices.nothing_heard()
     except DatabaseUnavailableError as error:
         wrong["database"] = str(error)
     wrong.update(
