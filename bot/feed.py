@@ -1,6 +1,7 @@
 """Tells of every change of every run to whoever listens, whichever process made it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -10,7 +11,10 @@ from bot import log
 from bot.ports import DatabaseUnavailableError, Store, Transaction
 from bot.run import Run
 
+MOST_OF_ONE = 250
+"""So many may listen under one name; each open browser and each script is one."""
 _RECHECK_SECONDS = 1.0
+LATE_SECONDS = 15.0
 _LATE_AT_MOST = 256
 """An event that is committed after more than so many with higher numbers is not told of."""
 
@@ -43,6 +47,7 @@ class Listener:
     `suspect` is set where something changed that is no run: perhaps what lets them listen.
     """
 
+    name: str = ""
     suspect: bool = False
     _closed: bool = False
     _waiting: dict[str, Run] = field(default_factory=dict)
@@ -73,16 +78,24 @@ class Listener:
 class RunFeed:
     """Reads the database once for all who listen."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, most: int) -> None:
+        """`most` may listen at once."""
         self._store = store
+        self._most = most
         self._listeners: set[Listener] = set()
         self._closed = False
         self._seen: _Seen | None = None
+        self._looked_at = time.monotonic()
+
+    def has_room(self, name: str) -> bool:
+        """Whether one more may listen, under this name."""
+        of_name = sum(listener.name == name for listener in self._listeners)
+        return len(self._listeners) < self._most and of_name < MOST_OF_ONE
 
     @contextmanager
-    def listening(self) -> Iterator[Listener]:
+    def listening(self, name: str) -> Iterator[Listener]:
         """Hear of everything that changes inside of this."""
-        listener = Listener()
+        listener = Listener(name)
         self._listeners.add(listener)
         if self._closed:
             listener.close()
@@ -96,6 +109,11 @@ class RunFeed:
         """How many listen."""
         return len(self._listeners)
 
+    @property
+    def late(self) -> bool:
+        """Whether nobody has heard for long of what changes, for whatever reason."""
+        return time.monotonic() - self._looked_at > LATE_SECONDS
+
     def close(self) -> None:
         """Let everybody go, and whoever still comes."""
         self._closed = True
@@ -104,10 +122,17 @@ class RunFeed:
 
     async def begin(self) -> None:
         """Whatever changes from now on is told."""
-        await self._look()
+        with _surviving():
+            await self._look()
 
     async def keep(self) -> None:
-        """Tell of changes until cancelled."""
+        """Tell of changes until cancelled, whatever goes wrong meanwhile."""
+        while True:
+            with _surviving():
+                await self._follow()
+            await asyncio.sleep(_RECHECK_SECONDS)
+
+    async def _follow(self) -> None:
         watch = self._store.watch()
         try:
             while True:
@@ -117,19 +142,23 @@ class RunFeed:
             watch.close()
 
     async def _look(self) -> None:
-        try:
-            news = await self._store.read(partial(_changes, seen=self._seen))
-        except DatabaseUnavailableError as error:
-            log.event("feed.look_rejected", reason=str(error))
-            return
-        except Exception as error:  # noqa: BLE001 - the next look may do better
-            log.fault("feed.look_failed", error)
-            return
-        self._seen = news.seen
+        news = await self._store.read(partial(_changes, seen=self._seen))
+        self._seen, self._looked_at = news.seen, time.monotonic()
         for listener in self._listeners:
             listener.suspect |= news.other
             if news.runs or news.other:
                 listener.tell(news.runs)
+
+
+@contextmanager
+def _surviving() -> Iterator[None]:
+    """What goes wrong inside of this is logged; the next round may do better."""
+    try:
+        yield
+    except DatabaseUnavailableError as error:
+        log.event("feed.look_rejected", reason=str(error))
+    except Exception as error:  # noqa: BLE001 - whoever listens would never hear anything again
+        log.fault("feed.look_failed", error)
 
 
 def _changes(tx: Transaction, seen: _Seen | None) -> _News:

@@ -171,6 +171,11 @@ def other_tables() -> str:
     return "another Baton has changed the tables since this one started"
 
 
+def nothing_heard() -> str:
+    """Why Baton is not ready: whoever listens to events hears nothing."""
+    return "no change has been told of for too long"
+
+
 def not_connected() -> str:
     """Why Baton is not ready: a platform brings nothing."""
     return "not connected"

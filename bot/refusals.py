@@ -72,6 +72,11 @@ def too_many_sign_ins() -> str:
     return "Too many failed attempts from your address. Wait a minute, then try again."
 
 
+def too_many_streams() -> str:
+    """Whoever wants to hear of changes, where enough do."""
+    return "Too many streams of events are open. Close some that you have, or wait for others."
+
+
 def signed_out() -> str:
     """A session has come to its end."""
     return "You are signed out. Nothing changed; sign in again."

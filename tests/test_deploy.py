@@ -12,7 +12,9 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from hatchling.build import build_wheel
 
+from adapters import descriptors
 from adapters.web import health
+from adapters.web.serve import MOST_CONNECTIONS, most_connections
 from bot import config
 from bot.cli import _parser
 from bot.config import RunnerSettings, ServerSettings, Settings
@@ -69,6 +71,12 @@ def test_the_unit_starts_baton_and_leaves_it_time_to_stop() -> None:
     assert int(of_unit("TimeoutStopSec")) > PROVEN_SECONDS
     assert of_unit("KillMode") == "mixed"
     assert of_unit("WorkingDirectory") == f"/var/lib/{of_unit('StateDirectory')}"
+
+
+def test_the_unit_gives_as_many_descriptors_as_baton_asks_for() -> None:
+    soft, hard = map(int, of_unit("LimitNOFILE").split(":"))
+    assert most_connections(soft) == MOST_CONNECTIONS
+    assert soft == descriptors.ENOUGH <= hard
 
 
 # --- the image -------------------------------------------------------------------------------

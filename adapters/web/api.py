@@ -1,5 +1,6 @@
 """The API: the same commands as everywhere, for scripts that have a token."""
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -26,6 +27,7 @@ from adapters.web.schema import (
 )
 from bot import refusals
 from bot.conversation import Conversation, Door, Message
+from bot.feed import Listener
 from bot.meter import METER
 from bot.outcome import HTTP_STATUSES, Answer, Word, event_json, run_json
 from bot.run import RunStatus
@@ -187,6 +189,14 @@ async def show_logs(
     return answered(await log_part(house, answer.run_id or "", offset))
 
 
+async def _listening(house: House, caller: Asking) -> AsyncIterator[Listener]:
+    with streams.listener_of(house, caller.name) as listener:
+        yield listener
+
+
+Listening = Annotated[Listener, Depends(_listening)]
+
+
 @router.get(
     "/events",
     response_class=StreamingResponse,
@@ -195,7 +205,7 @@ async def show_logs(
         **errors(401, 422, 429),
     },
 )
-async def stream_events(request: Request, house: House, _caller: Asking) -> StreamingResponse:
+async def stream_events(request: Request, listener: Listening) -> StreamingResponse:
     """Every change of every run, as events named `run` whose data is the run; none is replayed.
 
     The stream ends when the token is revoked.
@@ -205,7 +215,7 @@ async def stream_events(request: Request, house: House, _caller: Asking) -> Stre
         header = request.headers.get("Authorization")
         return await request.app.state.guard.of_header(header) is not None
 
-    return streams.stream(house, still)
+    return streams.stream(listener, still)
 
 
 # --- changing --------------------------------------------------------------------------------

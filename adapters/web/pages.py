@@ -2,9 +2,10 @@
 
 import asyncio
 import secrets
+from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Query
+from fastapi import APIRouter, Depends, Form, Query
 from fastapi.responses import (
     PlainTextResponse,
     RedirectResponse,
@@ -18,6 +19,7 @@ from adapters.web.logs import LogPart, answered, log_end, log_part, shortened, w
 from adapters.web.naming import RunPath
 from adapters.web.visit import Sending, Visit, Visiting
 from bot.commands.looking import plain
+from bot.feed import Listener
 from bot.outcome import HTTP_STATUSES, Answer, Word
 from bot.run import Run, RunStatus
 from bot.watching import Page, Wanted
@@ -161,10 +163,18 @@ async def show_whole_log(visit: Visiting, run_id: RunPath) -> Response:
     return StreamingResponse(whole_log(visit.house, run.id), media_type="text/plain")
 
 
+async def _listening(visit: Visiting) -> AsyncIterator[Listener]:
+    with streams.listener_of(visit.house, visit.person.name) as listener:
+        yield listener
+
+
+Listening = Annotated[Listener, Depends(_listening)]
+
+
 @router.get("/events")
-async def stream_events(visit: Visiting) -> StreamingResponse:
+async def stream_events(visit: Visiting, listener: Listening) -> StreamingResponse:
     """What changes, for the pages that are open; it ends with the session."""
-    return streams.stream(visit.house, visit.goes_on)
+    return streams.stream(listener, visit.goes_on)
 
 
 # --- changing --------------------------------------------------------------------------------

@@ -4,11 +4,16 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 
 import uvicorn
 from starlette.types import ASGIApp
 
-_BACKLOG = 512
+from adapters.web import connections
+from adapters.web.connections import Connection, Crowd
+
+MOST_CONNECTIONS = 2000
+_BACKLOG = 2048
 _GRACE_SECONDS = 2
 
 
@@ -36,19 +41,31 @@ def bound(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=family, backlog=_BACKLOG)
 
 
+def most_connections(descriptors: int) -> int:
+    """How many connections may be open of so many descriptors; steps and the database need some."""
+    return min(MOST_CONNECTIONS, descriptors // 2)
+
+
 @asynccontextmanager
-async def listening(app: ASGIApp, at: socket.socket, *, proxied: bool) -> AsyncIterator[None]:
-    """The application is answered inside of this.
+async def listening(
+    app: ASGIApp, at: socket.socket, *, most: int, proxied: bool
+) -> AsyncIterator[None]:
+    """The application is answered inside of this, on so many connections at `most`.
 
     `proxied` where a proxy stands before it, and tells whose requests it passes on.
     """
     config = uvicorn.Config(
         app,
+        http=partial(Connection, Crowd(most)),  # type: ignore[arg-type] # called as a class is
+        ws="none",
+        # So many are taken at once before the first of them can be refused.
+        backlog=max(1, most // 8),
         log_config=None,
         access_log=False,
         lifespan="off",
         server_header=False,
         proxy_headers=proxied,
+        timeout_keep_alive=connections.REQUEST_SECONDS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     server = _Server(config)
@@ -58,6 +75,8 @@ async def listening(app: ASGIApp, at: socket.socket, *, proxied: bool) -> AsyncI
     up.cancel()
     if serving.done():
         serving.result()
+    # Whoever waits to be taken needs no descriptor of ours.
+    at.listen(_BACKLOG)
     try:
         yield
     finally:

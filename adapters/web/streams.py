@@ -2,37 +2,60 @@
 
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 from starlette.responses import StreamingResponse
 
 from adapters.web.house import WebHouse
-from bot.outcome import run_json
+from adapters.web.problems import RefusedError, refusal
+from bot import refusals
+from bot.feed import Listener
+from bot.outcome import Word, run_json
+from bot.ports import DatabaseUnavailableError
 from bot.run import Run
 
 MEDIA_TYPE = "text/event-stream"
 BEAT_SECONDS = 15.0
+_AGAIN_SECONDS = 10
 _HEADERS = {"X-Accel-Buffering": "no"}
 """A proxy is to pass on each event as it comes."""
 
 
-def stream(house: WebHouse, still: Callable[[], Awaitable[bool]]) -> StreamingResponse:
-    """Every change of every run from now on, for as long as `still` holds."""
-    return StreamingResponse(_events(house, still), media_type=MEDIA_TYPE, headers=_HEADERS)
+@contextmanager
+def listener_of(house: WebHouse, name: str) -> Iterator[Listener]:
+    """Whoever has this name hears of changes. Raises RefusedError where too many do."""
+    if not house.feed.has_room(name):
+        patience = {"Retry-After": str(_AGAIN_SECONDS)}
+        raise RefusedError(refusal(Word.BUSY, refusals.too_many_streams(), 429, patience))
+    with house.feed.listening(name) as listener:
+        yield listener
 
 
-async def _events(house: WebHouse, still: Callable[[], Awaitable[bool]]) -> AsyncIterator[bytes]:
-    with house.feed.listening() as listener:
-        yield b": listening\nretry: 2000\n\n"
-        proven_at = time.monotonic()
-        async for runs in listener.changes(BEAT_SECONDS):
-            # However much goes on, nobody listens for longer than this without proof.
-            if not runs or listener.suspect or time.monotonic() - proven_at > BEAT_SECONDS:
-                listener.suspect, proven_at = False, time.monotonic()
-                if not await still():
-                    return
-            yield b"".join(map(event, runs)) if runs else b": still here\n\n"
+def stream(listener: Listener, still: Callable[[], Awaitable[bool]]) -> StreamingResponse:
+    """Every change of every run that `listener` hears of, for as long as `still` holds."""
+    return StreamingResponse(_events(listener, still), media_type=MEDIA_TYPE, headers=_HEADERS)
+
+
+async def _events(listener: Listener, still: Callable[[], Awaitable[bool]]) -> AsyncIterator[bytes]:
+    yield b": listening\nretry: 2000\n\n"
+    proven_at = time.monotonic()
+    async for runs in listener.changes(BEAT_SECONDS):
+        # However much goes on, nobody listens for longer than this without proof.
+        if not runs or listener.suspect or time.monotonic() - proven_at > BEAT_SECONDS:
+            listener.suspect, proven_at = False, time.monotonic()
+            if not await _proven(still):
+                return
+        yield b"".join(map(event, runs)) if runs else b": still here\n\n"
+
+
+async def _proven(still: Callable[[], Awaitable[bool]]) -> bool:
+    try:
+        return await still()
+    except DatabaseUnavailableError:
+        # The answer has begun, so that nothing can be said; whoever comes back is told.
+        return False
 
 
 def event(run: Run) -> bytes:

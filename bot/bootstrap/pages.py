@@ -9,11 +9,12 @@ from socket import socket
 
 from starlette.routing import BaseRoute
 
+from adapters.descriptors import raised
 from adapters.web.app import application
 from adapters.web.changes import Changes
 from adapters.web.guard import Guard
 from adapters.web.house import WebHouse
-from adapters.web.serve import bound, listening
+from adapters.web.serve import bound, listening, most_connections
 from bot import log, notices
 from bot.access import Role
 from bot.bootstrap import Installation, Service, login_name
@@ -35,6 +36,7 @@ async def web(
     server = installation.settings.server
     if server.in_the_clear:
         raise ConfigurationError(notices.open_to_all(server.host))
+    most = most_connections(raised())
     try:
         at = bound(server.host, server.port)
     except OSError as error:
@@ -47,14 +49,15 @@ async def web(
         return
     # What matters is logged by ourselves.
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
-    feed = RunFeed(service.store)
+    # The other half is for whoever asks for anything else.
+    feed = RunFeed(service.store, most // 2)
     guard = Guard(service.store, installation.conductor.policy.local)
     house = _house(installation, service, feed)
     await feed.begin()
     following = asyncio.create_task(feed.keep())
     try:
         app = application(house, guard, [server.host], mounted)
-        async with listening(app, at, proxied=bool(server.public_url)):
+        async with listening(app, at, most=most, proxied=bool(server.public_url)):
             log.event("web.listen_completed", host=server.host, port=at.getsockname()[1])
             with closing(feed):
                 yield _told(installation, guard, at)
@@ -74,12 +77,12 @@ def _house(installation: Installation, service: Service, feed: RunFeed) -> WebHo
         host=installation.conductor.house.host,
         log_path=installation.workshop.log_path,
         changes=Changes(installation.workshop.changes).of,
-        ready=partial(_wrong, installation, service),
+        ready=partial(_wrong, installation, service, feed),
         public_url=installation.settings.server.public_url,
     )
 
 
-async def _wrong(installation: Installation, service: Service) -> Mapping[str, str]:
+async def _wrong(installation: Installation, service: Service, feed: RunFeed) -> Mapping[str, str]:
     """What is not ready, and why."""
     wrong: dict[str, str] = {}
     try:
@@ -91,6 +94,8 @@ async def _wrong(installation: Installation, service: Service) -> Mapping[str, s
             wrong["worker"] = notices.no_live_worker()
         if not await asyncio.to_thread(is_current, installation.database):
             wrong["migrations"] = notices.other_tables()
+        if feed.late:
+            wrong["feed"] = notices.nothing_heard()
     except DatabaseUnavailableError as error:
         wrong["database"] = str(error)
     wrong.update(

@@ -109,15 +109,17 @@ async def test_the_web_can_be_started_again_in_one_process(fresh: Web) -> None:
 
 
 @asynccontextmanager
-async def served(directory: Path, **settings: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`baton serve` as people start it, without a terminal."""
+async def served(
+    directory: Path, *before: str, **settings: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`baton serve` as people start it, without a terminal; started by the words `before` it."""
     clean = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("BATON_", "SLACK_", "DISCORD_"))
     }
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bot", "serve"),
+        *(*before, sys.executable, "-m", "bot", "serve"),
         cwd=directory,
         env={**clean, "PYTHONPATH": str(ROOT), **settings},
         stdin=asyncio.subprocess.DEVNULL,
