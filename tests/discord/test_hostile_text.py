@@ -69,7 +69,9 @@ async def test_hostile_words_are_read_back_as_they_are_and_do_nothing(
             )
             for name, options, expected in asked:
                 told = await talk.says(name, options)
-                assert expected in told.content, (name, evil, told.content)
+                nul = name == "run" and "\0" in evil
+                shown = "There is a NUL character" if nul else expected
+                assert shown in told.content, (name, evil, told.content)
                 assert "Nothing" in told.content
             assert REFUSAL in (await talk.hears(mention(f"resume {evil}", user="2"))).content
             assert REFUSAL in (await talk.hears(mention(f"{evil} x", user="2"))).content
