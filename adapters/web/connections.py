@@ -6,15 +6,18 @@ uvicorn measures only the pause between an answer and the next request.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 REQUEST_SECONDS = 10
-"""From the moment in which a request may come until all of it is there."""
+"""From the beginning of a request until all of it is there; the first has to begin in that time."""
 READER_SECONDS = 30
 """From the moment in which an answer is not taken as it comes until all of it is taken."""
+_SILENT_SECONDS = 0.5
+"""For so long nobody has to make way."""
 _TO_COME = (h11.IDLE, h11.SEND_BODY)
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\n"
@@ -24,20 +27,32 @@ _FULL = (
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """How many may be connected, and who has asked for nothing yet, in the order they came in."""
+    """How many may be connected, and who has said nothing yet, in the order in which they came."""
 
     most: int
-    silent: "dict[Connection, None]" = field(default_factory=dict)
+    inside: "set[Connection]" = field(default_factory=set)
+    silent: "dict[Connection, float]" = field(default_factory=dict)
 
-    def admits(self, newcomer: "Connection", connected: int) -> bool:
-        """Whether there is room; somebody silent makes way for whoever may have a question."""
-        first = next(iter(self.silent), None)
-        if connected > self.most:
-            if first is None:
-                return False
-            first.leave()
-        self.silent[newcomer] = None
+    def admits(self, newcomer: "Connection") -> bool:
+        """Whether there is room; who has been silent makes way for whoever may have a question."""
+        if len(self.inside) >= self.most and not self._makes_way():
+            return False
+        self.inside.add(newcomer)
+        self.silent[newcomer] = monotonic()
         return True
+
+    def _makes_way(self) -> bool:
+        first, since = next(iter(self.silent.items()), (None, 0.0))
+        # Of those that came just now the question may be on its way.
+        if first is None or monotonic() - since < _SILENT_SECONDS:
+            return False
+        first.leave()
+        return True
+
+    def forget(self, one: "Connection") -> None:
+        """There is a place more."""
+        self.inside.discard(one)
+        self.silent.pop(one, None)
 
 
 class _Deadline:
@@ -65,6 +80,7 @@ class Connection(H11Protocol):
     def __init__(self, crowd: Crowd, **given: Any) -> None:  # noqa: ANN401 - whatever uvicorn gives
         super().__init__(**given)
         self._crowd = crowd
+        self._begun = False
         self._request = _Deadline(self.leave)
         self._reader = _Deadline(self._drop)
 
@@ -73,29 +89,28 @@ class Connection(H11Protocol):
         super().connection_made(transport)
         # So that we are told of everything that is not taken, however little.
         transport.set_write_buffer_limits(high=0)
-        if self._crowd.admits(self, len(self.connections)):
-            self._expect()
+        if self._crowd.admits(self):
+            self._request.set_in(REQUEST_SECONDS)
         else:
             transport.write(_FULL)
             transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """Something of a request has come."""
+        """Something of a request has come; however long it was awaited, it has its own time."""
+        self._crowd.silent.pop(self, None)
+        if not self._begun:
+            self._begun = True
+            self._request.lift()
         super().data_received(data)
-        self._expect()
-
-    def on_response_complete(self) -> None:
-        """The next request may come."""
-        super().on_response_complete()
-        self._expect()
-
-    def _expect(self) -> None:
-        """A request has to come soon, if none is there."""
         if self.conn.their_state in _TO_COME:
             self._request.set_in(REQUEST_SECONDS)
         else:
-            self._crowd.silent.pop(self, None)
             self._request.lift()
+
+    def on_response_complete(self) -> None:
+        """The next request may come; for how long it is awaited is uvicorn's business."""
+        super().on_response_complete()
+        self._begun = False
 
     def pause_writing(self) -> None:
         """Something waits to be taken."""
@@ -109,7 +124,7 @@ class Connection(H11Protocol):
 
     def leave(self) -> None:
         """Close it once everything is taken."""
-        self._crowd.silent.pop(self, None)
+        self._crowd.forget(self)
         self.transport.close()
 
     def _drop(self) -> None:
@@ -118,6 +133,6 @@ class Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is awaited any more."""
         super().connection_lost(exc)
-        self._crowd.silent.pop(self, None)
+        self._crowd.forget(self)
         self._request.lift()
         self._reader.lift()

@@ -203,11 +203,12 @@ async def test_what_a_frozen_replica_has_locked_keeps_nothing_else_waiting(
         assert await slack.send(first, slack.connections[0])
         second = slack_slash("/resume", locked, channel=slack_room(1))
         # It may stand still just before it tells Slack that it has this.
-        await slack.send(second, slack.connections[0])
+        sending = asyncio.create_task(slack.send(second, slack.connections[0]))
         await frozen.frozen()
         assert len(left(other.database)) == 2
         async with asyncio.timeout(DONE_SECONDS):
             await other.answered()
+        await sending
         await thawed(hurried, frozen, other)
         for run_id in (early, locked):
             assert await other.words(run_id, "resume") == ["resumed"]

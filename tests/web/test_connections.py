@@ -143,7 +143,8 @@ async def crowded(
         yield web
 
 
-async def test_whoever_is_silent_makes_way(crowded: Web) -> None:
+async def test_whoever_is_silent_makes_way(crowded: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "_SILENT_SECONDS", 0)
     script, ana = await crowded.script(), Person(crowded.service)
     async with asyncio.timeout(DEADLINE_SECONDS), connected(crowded.base) as known:
         assert await asks(known, script) == 200
@@ -156,6 +157,33 @@ async def test_whoever_is_silent_makes_way(crowded: Web) -> None:
             run_id = await ana.starts("/run quick")
             await ana.sees_status(run_id, "completed")
     crowded.assert_clean_log()
+
+
+async def test_a_rush_of_newcomers_is_answered_to_the_last(crowded: Web) -> None:
+    """Nobody makes way whose question is under way: one is told to come again instead."""
+    asked = request(crowded.base, "GET /healthz HTTP/1.1", "Connection: close")
+    for _ in range(5):
+        told = await asyncio.gather(*(sends(crowded.base, asked) for _ in range(5 * MOST)))
+        assert {reply.status for reply in told} <= {200, 503}
+
+
+async def test_a_request_has_its_own_time_however_late_it_begins(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "REQUEST_SECONDS", 2)
+    late = HEAD[:20], HEAD[20:] + b"\r\n"
+    async with (
+        opened(installation_for(tmp_path, repository)) as web,
+        asyncio.timeout(DEADLINE_SECONDS),
+        connected(web.base) as (reader, writer),
+    ):
+        for _ in range(2):
+            # A pause that leaves too little of a time that would count it.
+            await asyncio.sleep(1.4)
+            writer.write(late[0])
+            await asyncio.sleep(1.2)
+            writer.write(late[1])
+            await reader.readuntil(b"ok\n")
 
 
 async def test_where_everybody_has_asked_others_are_refused(crowded: Web) -> None:
@@ -252,7 +280,9 @@ async def test_silent_connections_take_nothing_from_runs(tmp_path: Path, reposit
     async with served(tmp_path, *WITH_FEW, BATON_SERVER__PORT="0", **settings) as process:
         base = address_in(await line_of(process))
         async with silent(base, 2 * FEW_DESCRIPTORS), open_session() as session:
-            assert (await Asking(session, base).get("/healthz")).status == 200
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                while (await Asking(session, base).get("/healthz")).status != 200:
+                    await asyncio.sleep(0.05)
             code, said = await baton(file, "run", "quick", "--json")
             assert code == 0, said
             run = json.loads(said)["run"]
