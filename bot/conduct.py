@@ -10,7 +10,7 @@ from typing import TypeVar
 from bot import replies
 from bot.access import Policy, Role
 from bot.commands import COMMANDS, Context, House
-from bot.conversation import Conversation, Invocation
+from bot.conversation import AWAITED_DOORS, Conversation, Door, Invocation
 from bot.outcome import PUBLIC, UNSTORED, Answer, AuditEvent, Outcome, Word, answer_again, answer_of
 from bot.ports import Transaction
 from bot.records import DeliveryState
@@ -54,16 +54,19 @@ class Conductor:
         return look(Context(tx, invocation, role, self.house))
 
     def _denied(self, tx: Transaction, invocation: Invocation, role: Role, needed: Role) -> Outcome:
-        can = _who_can(tx, self.policy, needed)
+        can = _who_can(tx, self.policy, needed, invocation.message.door)
         actor = invocation.message.author.actor
         reply = replies.denied(role, needed, can, actor, invocation.verb)
         return Outcome(word=Word.DENIED, reply=reply)
 
 
-def _who_can(tx: Transaction, policy: Policy, needed: Role) -> Sequence[str]:
-    local = ["the local command line"] if policy.local >= needed else []
-    tokens = [token.name for token in tx.keys.tokens() if token.valid and token.role >= needed]
-    return [*policy.enough_for(needed), *local, *(f"{name} (by a token)" for name in tokens)]
+def _who_can(tx: Transaction, policy: Policy, needed: Role, door: Door) -> Sequence[str]:
+    local = [replies.local_command_line()] if policy.local >= needed else []
+    tokens = tx.keys.tokens() if door in AWAITED_DOORS else ()
+    holders = [
+        replies.by_a_token(token.name) for token in tokens if token.valid and token.role >= needed
+    ]
+    return [*policy.enough_for(needed), *local, *holders]
 
 
 def _answered_before(tx: Transaction, invocation: Invocation) -> Answer | None:

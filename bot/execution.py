@@ -168,6 +168,7 @@ class Execution:
         if pushed.reason is None:
             return await self._write(lambda tx: tx.work.step_done(self.run, 0, pushed.commit))
         notice = reports.not_pushed(pushed.reason)
+        self._workshop.note(self.run, notice)
 
         def done(tx: Transaction) -> Run | None:
             run = tx.work.step_done(self.run, 0)

@@ -31,7 +31,8 @@ _PATIENCE_SECONDS = 1.0
 
 def command(options: argparse.Namespace) -> int:
     """Carry out one verb of the command table; returns its exit code."""
-    installation = bootstrap.install(options.config)
+    with _patience_told():
+        installation = bootstrap.install(options.config)
     if getattr(options, "here", False):
         return asyncio.run(_here(installation, options))
     with _patience_told():
@@ -142,36 +143,41 @@ async def _show_log(installation: Installation, run_id: str, *, follow: bool) ->
     store = installation.inline_store()
     run = await _get(store, run_id)
     print_on = partial(_print_on, installation, store, run_id)
-    at = await print_on(0)
+    at = await print_on(0, last=not follow)
     if at == 0 and not follow:
         print(replies.log_tail(run, deque()))
     while follow:
         over = settled(await _get(store, run_id))
-        at = await print_on(at)
+        at = await print_on(at, last=over)
         if over:
             break
         await asyncio.sleep(_FOLLOW_SECONDS)
     return EXIT_CODES[Word.SHOWN]
 
 
-async def _print_on(installation: Installation, store: Store, run_id: str, at: int) -> int:
-    """Print the whole lines from an offset on; returns the offset behind them."""
+async def _print_on(
+    installation: Installation, store: Store, run_id: str, at: int, *, last: bool
+) -> int:
+    """Print the whole lines from an offset on; returns the offset behind them.
+
+    The `last` time a line without its end is printed as well.
+    """
     host = installation.conductor.house.host
     kept = await store.read(lambda tx: told_elsewhere(tx, run_id, host))
     if kept is None:
         try:
             with installation.workshop.log_path(run_id).open("rb") as file:
                 file.seek(at)
-                return _print_lines(file, at)
+                return _print_lines(file, at, last=last)
         except FileNotFoundError:
             kept = await store.read(lambda tx: tx.outputs.get(run_id))
     told = kept.since(at) if kept else Output(at, b"")
-    return _print_lines(BytesIO(told.content), told.start)
+    return _print_lines(BytesIO(told.content), told.start, last=last)
 
 
-def _print_lines(lines: Iterable[bytes], at: int) -> int:
+def _print_lines(lines: Iterable[bytes], at: int, *, last: bool) -> int:
     for line in lines:
-        if not line.endswith(b"\n"):
+        if not line.endswith(b"\n") and not last:
             break
         at += len(line)
         sys.stdout.write(plain(line.decode("utf-8", "replace")) + "\n")

@@ -22,7 +22,9 @@ class Output:
 
     def since(self, offset: int) -> "Output":
         """What stands behind an offset, as far as it is known."""
-        start = min(max(offset, self.start), self.size)
+        if offset >= self.size:
+            return Output(offset, b"", self.still)
+        start = max(offset, self.start)
         return Output(start, self.content[start - self.start :], self.still)
 
 

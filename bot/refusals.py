@@ -1,5 +1,7 @@
 """What the web says to a request that is refused before any command is looked at."""
 
+from bot.words import clean, quoted
+
 
 def no_token() -> str:
     """A request without a token that opens anything."""
@@ -24,6 +26,16 @@ def no_text() -> str:
     return "There is a NUL character in that, which no text has. Nothing changed."
 
 
+def not_done() -> str:
+    """Above the words about a form that was none of ours."""
+    return "Not done"
+
+
+def odd_characters() -> str:
+    """A text that is not what can stand in its place."""
+    return "it has characters that cannot stand there"
+
+
 def no_json(what: str) -> str:
     """A body that cannot be read."""
     return f"The body is no JSON that can be used: {what}. Nothing changed."
@@ -44,7 +56,7 @@ def unreadable() -> str:
 
 def key_twice(key: str) -> str:
     """An object of a body names one thing twice, so that nobody knows which one counts."""
-    return f"the key {key} is there twice"
+    return f"the key {quoted(clean(key, len(key)))} is there twice"
 
 
 def body_too_large(limit: int) -> str:

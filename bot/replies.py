@@ -8,8 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from bot.access import Role
 from bot.conversation import Door
-from bot.history import told
-from bot.outcome import AuditEvent
 from bot.ports import SHORTEST_PREFIX
 from bot.run import Change, Run, RunStatus
 from bot.words import (
@@ -217,13 +215,6 @@ def log_tail(run: Run, lines: Sequence[str]) -> str:
     return "\n".join([f"The last {len(lines)} lines of {name_of(run)}:", *lines])
 
 
-def history(run: Run, events: Sequence[AuditEvent], now: float) -> str:
-    """What was asked of a run and what came of it, oldest first."""
-    lines = [f"History of {name_of(run)}:"]
-    lines += [f"  {ago(event.at, now)}: {told(event)}" for event in events]
-    return "\n".join(lines)
-
-
 def help_text(usages: Iterable[tuple[str, str]], workflows: Mapping[str, str], door: Door) -> str:
     """Every command that this person may use, and what can be run."""
     lines = ["What I understand:"]
@@ -343,6 +334,16 @@ def denied(role: Role, needed: Role, who_can: Sequence[str], actor: str, verb: s
         f" and {have}. Nothing changed. Who can: {those(who_can)}. Your id for the access list is"
         f" {actor}."
     )
+
+
+def local_command_line() -> str:
+    """Among those who can: whoever is on the machine where Baton runs."""
+    return "the local command line"
+
+
+def by_a_token(name: str) -> str:
+    """Among those who can: whoever has this token."""
+    return f"{name} (by a token)"
 
 
 _MAY = {

@@ -101,6 +101,9 @@ _ATTEMPT_ENDED = Statement(
         steps.c.run_id == bindparam("of_run"),
         steps.c.position == bindparam("at_position"),
         steps.c.attempt == bindparam("at_attempt"),
+        # What fails before its first step leaves the attempt of an earlier claim as it was.
+        steps.c.epoch == bindparam("at_epoch"),
+        steps.c.ended_at.is_(None),
     )
     .values(ended_at=NOW, exit_code=bindparam("code"))
 )
@@ -181,6 +184,7 @@ class RunWork:
             "of_run": run.id,
             "at_position": run.steps_done,
             "at_attempt": run.attempt,
+            "at_epoch": run.epoch,
             "code": exit_code,
         }
         _ATTEMPT_ENDED.run(self._connection, values | self._terms)

@@ -87,15 +87,19 @@ def test_outcomes_and_exit_codes(baton: Any) -> None:
     assert [e["outcome"] for e in events if e["verb"] == "cancel"].count("cancelled") == 1
 
 
-def test_here_works_until_the_run_settles(baton: Any) -> None:
+def test_here_works_until_the_run_settles(baton: Any, tmp_path: Path) -> None:
     done = baton("run", "demo", "seconds=0", "--here")
     assert done.returncode == 0, done.stderr
     assert "failed at step 2 of 4, test: exit code 1" in done.stdout
     resumed = json.loads(baton("resume", "--here", "--json").stdout)
     assert resumed["outcome"] == "resumed"
     assert resumed["run"]["status"] == "paused"
-    log = baton("logs", resumed["run"]["id"])
-    assert "all tests pass" in log.stdout
+    run_id = resumed["run"]["id"]
+    assert "all tests pass" in baton("logs", run_id).stdout
+    with (tmp_path / ".baton" / "logs" / f"{run_id}.log").open("a") as log:
+        log.write("last words")
+    for words in ((), ("-f",)):
+        assert baton("logs", run_id, *words).stdout.endswith("\nlast words\n")
 
 
 def test_a_repeat_with_here_tells_of_the_run_as_it_is_now(baton: Any) -> None:

@@ -70,7 +70,6 @@ def _pushed(given: argparse.Namespace) -> tuple[dict[str, str | None], int]:
     except _FAILURES as error:
         otherwise = f"Branch `{given.branch}` could not be pushed; the run's log says why."
         reason = _reason(error, otherwise)
-    _say_all(reason)
     return {"commit": commit, "reason": reason}, 0
 
 

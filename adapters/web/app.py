@@ -100,7 +100,7 @@ def _what_is_wrong(first: Mapping[str, Any]) -> str:
         return refusals.no_json(first["ctx"]["error"])
     if not where and kind in _NO_OBJECT:
         return refusals.no_object()
-    what = "it has characters that cannot stand there" if kind == _PATTERN else first["msg"].lower()
+    what = refusals.odd_characters() if kind == _PATTERN else first["msg"].lower()
     return refusals.bad_request(where or "body", what)
 
 

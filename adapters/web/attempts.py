@@ -9,7 +9,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 WITHIN_SECONDS = 60
 _MOST = 10
 _MOST_ADDRESSES = 10_000
-_OF_ONE_HOUSE = 64
+_OF_ONE_HOUSEHOLD = 64
 """Whoever has one IPv6 address has as many as go with this prefix."""
 
 
@@ -22,7 +22,10 @@ class Attempts:
 
     def begin(self, address: str) -> bool:
         """Count one more; False where this address has to wait."""
-        made = self._made.setdefault(_house(address), deque())
+        house = _household(address)
+        # Those that were not heard of for longest come first.
+        made = self._made.pop(house, None) or deque()
+        self._made[house] = made
         now = self._clock()
         while made and made[0] < now - WITHIN_SECONDS:
             made.popleft()
@@ -35,13 +38,15 @@ class Attempts:
 
     def forgive(self, address: str) -> None:
         """The last one was none to be counted."""
-        made = self._made.get(_house(address))
+        made = self._made.get(_household(address))
         if made:
             made.pop()
 
 
-def _house(address: str) -> str:
+def _household(address: str) -> str:
     with suppress(ValueError):
-        if isinstance(ip_address(address), IPv6Address):
-            return str(ip_network((address, _OF_ONE_HOUSE), strict=False))
+        known = ip_address(address)
+        if isinstance(known, IPv6Address):
+            mapped = known.ipv4_mapped
+            return str(mapped or ip_network((known, _OF_ONE_HOUSEHOLD), strict=False))
     return address

@@ -5,20 +5,22 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 
+from bot import log
 from bot.run import Run, Worktree
 
 _FRESH_SECONDS = 2.0
 _MOST_KNOWN = 256
+_AT_ONCE = 4
 
 
 class Changes:
-    """Remembers what git told, and asks it about one worktree after another."""
+    """Remembers what git told, and asks it about a few worktrees at a time."""
 
     def __init__(self, ask: Callable[[Run], Awaitable[str]]) -> None:
         self._ask = ask
         self._known: dict[Worktree, tuple[float, str]] = {}
         self._asking: dict[Worktree, asyncio.Task[None]] = {}
-        self._turn = asyncio.Semaphore(1)
+        self._turn = asyncio.Semaphore(_AT_ONCE)
 
     async def of(self, run: Run, patience_seconds: float) -> str:
         """What git tells within this time; what it told before where that takes longer."""
@@ -36,7 +38,11 @@ class Changes:
 
     async def _remember(self, run: Run) -> None:
         async with self._turn:
-            told = await self._ask(run)
+            try:
+                told = await self._ask(run)
+            except Exception as error:  # noqa: BLE001 - the page has other things to show
+                log.fault("web.changes_failed", error, run=run.id)
+                told = ""
         self._known.pop(run.worktree, None)
         self._known[run.worktree] = time.monotonic(), told
         if len(self._known) > _MOST_KNOWN:

@@ -5,6 +5,7 @@ import os
 import time
 from codecs import getincrementaldecoder
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from fastapi.responses import PlainTextResponse
 from adapters.web.house import WebHouse
 from bot.commands.looking import plain, told_elsewhere
 from bot.output import Output
+from bot.ports import DatabaseUnavailableError
 
 _MOST_BYTES = 256 * 1024
 _MOST_AT_FIRST = 64 * 1024
@@ -58,12 +60,13 @@ async def log_end(house: WebHouse, run_id: str) -> LogPart:
 
 
 async def whole_log(house: WebHouse, run_id: str) -> AsyncIterator[str]:
-    """Everything that stands in a log, part by part."""
+    """Everything that stands in a log, part by part, for as long as the database answers."""
     offset, part = -1, await log_part(house, run_id, 0)
-    while part.following > offset:
-        yield part.text
-        offset = part.following
-        part = await log_part(house, run_id, offset)
+    with suppress(DatabaseUnavailableError):
+        while part.following > offset:
+            yield part.text
+            offset = part.following
+            part = await log_part(house, run_id, offset)
 
 
 async def _kept(house: WebHouse, run_id: str) -> Output | None:

@@ -28,7 +28,7 @@ class _State:
     stale_leases: int
 
 
-def _look(tx: Transaction) -> _State:
+def _state_of(tx: Transaction) -> _State:
     watching = tx.watching
     return _State(watching.counts(), watching.stale_leases())
 
@@ -54,7 +54,7 @@ class Metrics:
     async def _look(self) -> _State | None:
         """None without the database: what is counted here matters most when it does not answer."""
         try:
-            return await self._house.store.read(_look)
+            return await self._house.store.read(_state_of)
         except DatabaseUnavailableError:
             return None
 

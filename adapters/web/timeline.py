@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from bot.history import attempted, waited
 from bot.outcome import AuditEvent
 from bot.run import Run, RunStatus
 from bot.watching import Attempt
@@ -82,7 +83,7 @@ def _bar(span: _Span, first: float, length: float) -> Bar:
         y=span.position * ROW + (ROW - _BAR) / 2,
         width=round(width, 2),
         kind=span.kind,
-        told=f"{span.told}, {duration(span.end - span.start)}",
+        told=span.told,
     )
 
 
@@ -96,20 +97,11 @@ def _ticks(length: float) -> Sequence[Tick]:
 
 # --- attempts --------------------------------------------------------------------------------
 
-_ENDINGS = {"running": "is running", "done": "done", "failed": "did not complete"}
-
 
 def _attempted(run: Run, attempt: Attempt, events: Sequence[AuditEvent], now: float) -> _Span:
     kind = _kind(run, attempt)
-    told = f"{attempt.name}, attempt {attempt.number}: {_ENDINGS[kind]}{_code(attempt.exit_code)}"
-    end = max(attempt.started_at, _end(run, attempt, events, now))
-    return _Span(attempt.position, attempt.started_at, end, kind, told)
-
-
-def _code(exit_code: int | None) -> str:
-    if not exit_code:
-        return ""
-    return f", exit code {exit_code}" if exit_code > 0 else ", stopped"
+    start, end = attempt.started_at, max(attempt.started_at, _end(run, attempt, events, now))
+    return _Span(attempt.position, start, end, kind, attempted(attempt, kind, end - start))
 
 
 _CUTS = frozenset({"cancel", "lost", "move", "resume"})
@@ -142,8 +134,6 @@ def _kind(run: Run, attempt: Attempt) -> str:
 
 # --- gates -----------------------------------------------------------------------------------
 
-_ANSWERS = {"resume": "was passed", "cancel": "was declined"}
-
 
 def _waits(run: Run, events: Sequence[AuditEvent], now: float) -> Iterator[_Span]:
     """From when a run came to a gate until somebody answered; gates come one after another."""
@@ -153,23 +143,15 @@ def _waits(run: Run, events: Sequence[AuditEvent], now: float) -> Iterator[_Span
         if event.to_status == RunStatus.PAUSED:
             since = event.at
         elif event.from_status == RunStatus.PAUSED and since is not None:
-            yield from _wait(
-                run, next(gates, None), since, event.at, _ANSWERS.get(event.verb, "is over")
-            )
+            yield from _wait(run, next(gates, None), since, event.at, event.verb)
             since = None
     if since is not None:
-        yield from _wait(run, next(gates, None), since, now, "waits for an answer")
+        yield from _wait(run, next(gates, None), since, now, None)
 
 
-def _wait(run: Run, gate: int | None, since: float, until: float, told: str) -> Iterator[_Span]:
+def _wait(
+    run: Run, gate: int | None, since: float, until: float, verb: str | None
+) -> Iterator[_Span]:
     if gate is not None:
-        yield _Span(gate, since, until, "waiting", f"{run.steps[gate].name} {told}")
-
-
-def duration(seconds: float) -> str:
-    """How long something took: 0.4 s, 3 min 20 s, 2 h 5 min."""
-    if seconds < 60:  # noqa: PLR2004 - a minute
-        return f"{seconds:.1f} s"
-    if seconds < 3600:  # noqa: PLR2004 - an hour
-        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
-    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"
+        told = waited(run.steps[gate].name, verb, until - since)
+        yield _Span(gate, since, until, "waiting", told)

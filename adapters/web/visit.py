@@ -109,7 +109,7 @@ Visiting = Annotated[Visit, Depends(_visit)]
 async def _sent(visit: Visiting, csrf: Annotated[str, Form()] = "") -> Visit:
     """The same for a form of our own. Raises RefusedError where it is none."""
     if not same(csrf, visit.person.csrf):
-        values = {"title": "Not done", "text": refusals.foreign_origin()}
+        values = {"title": refusals.not_done(), "text": refusals.foreign_origin()}
         raise RefusedError(visit.page("message.html", 403, **values))
     return visit
 

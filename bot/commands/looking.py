@@ -10,6 +10,7 @@ from bot.commands.choosing import OPEN_THEN_ANY, choose
 from bot.commands.context import Context
 from bot.commands.placing import unstarted
 from bot.conversation import Door
+from bot.history import history as history_of
 from bot.outcome import Outcome, Word
 from bot.output import Output
 from bot.ports import Transaction
@@ -42,7 +43,7 @@ def _cancelled_by(context: Context, run: Run) -> Change | None:
     """Who cancelled it; whoever released its worktree has changed it since."""
     if run.status is not RunStatus.CANCELLED:
         return None
-    for event in reversed(context.tx.audit.of(run.id)):
+    for event in reversed(context.tx.watching.changes(run.id)):
         if event.outcome == Word.CANCELLED:
             return Change(event.actor, event.door, event.at, event.name)
     return run.changed
@@ -115,7 +116,7 @@ def history(context: Context) -> Outcome:
     if isinstance(chosen, Outcome):
         return chosen
     events = tuple(context.tx.audit.of(chosen.id))
-    reply = replies.history(chosen, events, context.tx.now)
+    reply = history_of(chosen, events, context.tx.now)
     return Outcome(word=Word.SHOWN, reply=reply, run=chosen, by=chosen.changed, events=events)
 
 

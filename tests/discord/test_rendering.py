@@ -16,6 +16,7 @@ from bot import replies
 from bot.card import buttons, news
 from bot.commands import COMMANDS
 from bot.conversation import Door
+from bot.history import history
 from bot.outcome import Answer, AuditEvent, Outcome, Word, answer_of
 from bot.run import Change, Run, RunStatus
 from bot.words import who
@@ -126,7 +127,7 @@ def told_of(evil: str) -> Iterator[str]:
     yield replies.worktree_busy(evil, run, NOW, slash, run)
     yield replies.run_list([run] * 20, NOW, more=True, door=mention)
     yield replies.started(run)
-    yield replies.history(run, [replace(event, name=evil, detail=evil)] * 5, NOW)
+    yield history(run, [replace(event, name=evil, detail=evil)] * 5, NOW)
     yield replies.help_text([("run", "start")], {"a": evil}, slash)
 
 

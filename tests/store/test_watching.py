@@ -162,6 +162,25 @@ def test_attempts_come_in_the_order_in_which_they_began(database: Database) -> N
     assert database.read(lambda tx: tx.watching.attempts("nothing")) == []
 
 
+def test_what_fails_before_its_first_step_leaves_earlier_attempts_as_they_were(
+    database: Database, clock: Clock
+) -> None:
+    run_id = put(database, "claimed", attempt=1, epoch=3, steps_done=1)
+    key = {"run_id": run_id, "position": 1, "attempt": 1}
+    row = {"name": "test", "epoch": 2, "started_at": BEGAN, "ended_at": BEGAN + 1, "exit_code": 3}
+    with database.connect() as connection, connection.begin():
+        connection.execute(insert(steps), key | row)
+    clock.now += 100
+
+    def fail(tx: Transaction) -> Any:
+        run = tx.work.start(run_id, 3, "here:1:a")
+        return run and tx.work.fail(run, "the repository is not there", None)
+
+    assert write(database, fail).status == "failed"
+    (attempt,) = database.read(lambda tx: tx.watching.attempts(run_id))
+    assert (attempt.ended_at, attempt.exit_code) == (BEGAN + 1, 3)
+
+
 # --- figures ---------------------------------------------------------------------------------
 
 

@@ -60,6 +60,16 @@ async def test_what_was_told_before_is_shown_while_git_takes_its_time(
     assert await known.of(RUN, 10) == "second"
 
 
+async def test_what_goes_wrong_is_logged_and_shows_nothing(fresh: Web) -> None:
+    async def break_down(_run: Run) -> str:
+        raise PermissionError("planted")
+
+    assert await Changes(break_down).of(RUN, 10) == ""
+    assert [one["event"] for one in fresh.logged() if "planted" in one.get("traceback", "")] == [
+        "web.changes_failed"
+    ]
+
+
 async def test_only_so_many_worktrees_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(changes, "_MOST_KNOWN", 2)
     git = Git()

@@ -23,9 +23,10 @@ async def test_an_argument_is_any_text(web: Web) -> None:
 @pytest.mark.parametrize(
     ("sent", "kind", "told"),
     [
-        (b'{"workflow": "quick", "workflow": "slow"}', "json", "the key workflow is there twice"),
+        (b'{"workflow": "quick", "workflow": "slow"}', "json", "the key “workflow” is there twice"),
         (b'{"workflow": ', "json", "The body is no JSON that can be used"),
         (b'{"workflow": "quick"}', "x-www-form-urlencoded", "sent with Content-Type"),
+        (b'{"workflow": "a", "\\ud800": 1, "\\ud800": 2}', "json", "is there twice"),
         (b"[]", "json", "has to be a JSON object"),
         (b"\xff", "json", "The body cannot be read"),
         (b'{"workflow": "quick", "arguments": {"a-b": ""}}', "json", "characters that cannot"),

@@ -114,6 +114,13 @@ def test_one_house_has_no_more_attempts_for_its_many_addresses() -> None:
     assert attempts.begin("2001:db8:0:1::1")
 
 
+def test_an_address_of_the_old_kind_is_its_own_household_however_it_is_written() -> None:
+    attempts = Attempts(Clock(0))
+    assert [attempts.begin("::ffff:203.0.113.7") for _ in range(11)][-1] is False
+    assert not attempts.begin("203.0.113.7")
+    assert attempts.begin("::ffff:198.51.100.7")
+
+
 def test_many_addresses_do_not_free_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("adapters.web.attempts._MOST_ADDRESSES", 20)
     attempts = Attempts(Clock(0))

@@ -189,14 +189,23 @@ function tellAll(what) {
   channel.postMessage(what);
 }
 
+let refusals = 0, broken = false;
+
 function listen() {
   const source = new EventSource("/events");
   source.addEventListener("run", (event) => tellAll(event.lastEventId.split(".")[0]));
-  // Whatever happened while nobody listened is on the page anew.
-  source.onopen = () => tellAll("any");
+  source.onopen = () => {
+    [refusals, broken] = [0, false];
+    // Whatever happened while nobody listened is on the page anew.
+    tellAll("any");
+  };
   source.onerror = () => {
-    tellAll("broken");
-    if (source.readyState === EventSource.CLOSED) setTimeout(listen, AGAIN_MILLISECONDS);
+    if (!broken) tellAll("broken");
+    broken = true;
+    if (source.readyState !== EventSource.CLOSED) return;
+    // Refused, as where too many listen: the pages look at what changed from time to time.
+    setTimeout(listen, Math.min(AGAIN_MILLISECONDS * 2 ** refusals, SELDOM_MILLISECONDS));
+    refusals += 1;
   };
 }
 

@@ -21,6 +21,13 @@ BROKEN = """window.streams = [];
         constructor() { streams.push(this); }
         addEventListener() {}
     };"""
+REFUSED = """window.streams = [];
+    window.EventSource = class {
+        static CLOSED = 2;
+        readyState = 2;
+        constructor() { streams.push(this); setTimeout(() => this.onerror()); }
+        addEventListener() {}
+    };"""
 ERRORS = "setInterval(() => streams.forEach((one) => one.onerror()), 2000)"
 STEADY_MILLISECONDS, SELDOM_MILLISECONDS = 15_000, 30_000
 
@@ -102,9 +109,24 @@ async def test_while_baton_is_down_it_is_asked_less_and_less_often(ana: Visitor)
     await ana.page.evaluate("window.down = false")
     await ana.page.clock.fast_forward(SELDOM_MILLISECONDS)
     await expect(ana.at("#lost")).to_be_empty()
+    # Whoever listens again, as a real stream does then, hears of the next time.
+    await ana.page.evaluate("streams.forEach((one) => one.onopen())")
+    await ana.page.clock.run_for(1000)
     await ana.page.evaluate("window.down = true; asked.length = 0")
     await ana.page.clock.run_for(STEADY_MILLISECONDS)
-    assert 3 <= await asked(ana) <= 6
+    assert 2 <= await asked(ana) <= 6
+
+
+async def test_where_too_many_listen_a_page_tries_less_and_less_often(ana: Visitor) -> None:
+    await ana.page.add_init_script(COUNTED)
+    await ana.page.add_init_script(REFUSED)
+    await ana.page.clock.install()
+    await ana.opens()
+    await ana.page.evaluate("asked.length = 0")
+    await ana.page.clock.run_for(300_000)
+    assert 10 <= await ana.page.evaluate("streams.length") <= 16
+    # It looks every 15 seconds, as every page does.
+    assert 5 <= await asked(ana) <= 22
 
 
 async def test_a_page_that_is_no_list_and_no_run_asks_nothing(ana: Visitor, ben: Person) -> None:
