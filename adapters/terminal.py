@@ -49,11 +49,21 @@ class Terminal:
 
     async def due(self) -> list[Run]:
         """The runs whose cards are behind; they count as shown from now on."""
-        channel = self.conversation.channel
-        cards = await self.store.read(lambda tx: list(tx.cards.due(channel, channel, "")))
+        cards = await self._behind()
         for card in cards:
             await self.store.write(partial(_shown, card=card))
         return [card.run for card in cards]
+
+    async def show(self, run: Run) -> None:
+        """Print the card of a run; it counts as shown."""
+        print(self.card(run), flush=True)
+        for card in await self._behind():
+            if (card.run.id, card.run.version) == (run.id, run.version):
+                await self.store.write(partial(_shown, card=card))
+
+    async def _behind(self) -> list[Card]:
+        channel = self.conversation.channel
+        return await self.store.read(lambda tx: list(tx.cards.due(channel, channel, "")))
 
     def card(self, run: Run) -> str:
         """The card of a run as text."""
@@ -88,7 +98,7 @@ async def _lines(source: TextIO) -> AsyncIterator[str]:
 async def _until_settled(terminal: Terminal, run_id: str, wait_seconds: float | None) -> None:
     run = await follow(terminal.store, run_id, wait_seconds)
     if run is not None:
-        print(terminal.card(run), flush=True)
+        await terminal.show(run)
 
 
 async def follow(

@@ -2,8 +2,10 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,13 @@ def test_the_demo_through_a_pipe(baton: Any) -> None:
     assert "waits at step 3 of 4, ship?: Ship it?" in done.stdout
     assert "completed, all 4 steps done" in done.stdout
     assert done.stderr == ""
+
+
+def test_a_card_that_was_printed_is_not_due_any_more(baton: Any, tmp_path: Path) -> None:
+    baton("chat", said="/run demo seconds=0\n")
+    with closing(sqlite3.connect(tmp_path / ".baton" / "baton.db")) as database:
+        ((version, shown),) = database.execute("SELECT version, shown_version FROM runs")
+    assert shown == version
 
 
 def test_cancel_in_the_middle_through_a_pipe(baton: Any) -> None:
