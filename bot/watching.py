@@ -64,7 +64,7 @@ class Watching(Protocol):
     def latest(self, run_id: str, limit: int) -> Sequence[AuditEvent]:
         """The newest events of a run, oldest first."""
 
-    def changes(self, run_id: str) -> Sequence[AuditEvent]:
+    def transitions(self, run_id: str) -> Sequence[AuditEvent]:
         """The events that changed a run, oldest first."""
 
     def last_event(self) -> int:

@@ -45,7 +45,7 @@ _HISTORY = Statement(
     _OF_RUN.where(events.c.id > bindparam("after")).order_by(events.c.id).limit(bindparam("limit"))
 )
 _LATEST = Statement(_OF_RUN.order_by(events.c.id.desc()).limit(bindparam("limit")))
-_CHANGES = Statement(_OF_RUN.where(events.c.to_status.is_not(None)).order_by(events.c.id))
+_TRANSITIONS = Statement(_OF_RUN.where(events.c.to_status.is_not(None)).order_by(events.c.id))
 _LAST_EVENT = Statement(select(func.coalesce(func.max(events.c.id), 0)))
 _EVENTS_SINCE = Statement(
     select(events.c.id, events.c.run_id).where(events.c.id > bindparam("since"))
@@ -93,8 +93,8 @@ class RunWatching:
         rows = _LATEST.rows(self._connection, {"run": run_id, "limit": limit})
         return [event_of(row[:-1]) for row in reversed(rows)]
 
-    def changes(self, run_id: str) -> Sequence[AuditEvent]:
-        return [event_of(row[:-1]) for row in _CHANGES.rows(self._connection, {"run": run_id})]
+    def transitions(self, run_id: str) -> Sequence[AuditEvent]:
+        return [event_of(row[:-1]) for row in _TRANSITIONS.rows(self._connection, {"run": run_id})]
 
     def last_event(self) -> int:
         return int(_LAST_EVENT.rows(self._connection, {})[0][0])

@@ -31,9 +31,9 @@ def run_view(tx: Transaction, run_id: str) -> RunView:
     run = tx.runs.get(run_id)
     assert run is not None  # noqa: S101 - runs are never deleted
     attempts = tx.watching.attempts(run_id)
-    changes = tx.watching.changes(run_id)
+    moves = tx.watching.transitions(run_id)
     events = tx.watching.latest(run_id, MOST_EVENTS)
-    return RunView(run, events, timeline(run, attempts, changes, tx.now))
+    return RunView(run, events, timeline(run, attempts, moves, tx.now))
 
 
 # --- what templates call ---------------------------------------------------------------------

@@ -43,7 +43,7 @@ def _cancelled_by(context: Context, run: Run) -> Change | None:
     """Who cancelled it; whoever released its worktree has changed it since."""
     if run.status is not RunStatus.CANCELLED:
         return None
-    for event in reversed(context.tx.watching.changes(run.id)):
+    for event in reversed(context.tx.watching.transitions(run.id)):
         if event.outcome == Word.CANCELLED:
             return Change(event.actor, event.door, event.at, event.name)
     return run.changed
