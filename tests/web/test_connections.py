@@ -321,3 +321,12 @@ def test_where_no_more_are_given_those_that_are_there_will_do(
 )
 def test_connections_take_half_of_the_descriptors_at_most(given: int, most: int) -> None:
     assert serve.most_connections(given) == most
+
+
+def test_no_answer_waits_for_the_acknowledgement_of_its_head() -> None:
+    with (
+        serve.bound("127.0.0.1", 0) as at,
+        socket.create_connection(at.getsockname()),
+        at.accept()[0] as taken,
+    ):
+        assert taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
