@@ -139,17 +139,26 @@ async def _git(path: Path, *words: str) -> str:
     except OSError:
         return ""
     assert git.stdout is not None  # noqa: S101 - it is a pipe
+    said = b""
     try:
         async with asyncio.timeout(_TELLS_SECONDS):
-            return (await git.stdout.readexactly(_MOST_TOLD)).decode("utf-8", "replace")
-    except asyncio.IncompleteReadError as all_of_it:
-        return all_of_it.partial.decode("utf-8", "replace")
+            said = await _most_of(git.stdout)
+            if len(said) < _MOST_TOLD:
+                await git.wait()
     except TimeoutError:
-        return ""
+        said = b""
     finally:
-        with suppress(ProcessLookupError):
+        if git.returncode is None:
             git.kill()
-        await git.wait()
+            await git.wait()
+    return said.decode("utf-8", "replace")
+
+
+async def _most_of(output: asyncio.StreamReader) -> bytes:
+    try:
+        return await output.readexactly(_MOST_TOLD)
+    except asyncio.IncompleteReadError as all_of_it:
+        return all_of_it.partial
 
 
 def _directory(root: str, repository: str, branch: str) -> str:

@@ -77,7 +77,7 @@ class Execution:
         if run is not None:
             self.run = run
             return True
-        await self._persistently(self._stopped)
+        self.run = await self._persistently(self._stopped) or self.run
         return False
 
     async def _persistently(self, change: Callable[[Transaction], Run | None]) -> Run | None:

@@ -215,7 +215,10 @@ def token_revoked(name: str) -> str:
 
 def no_such_token(name: str) -> str:
     """There is nothing to revoke."""
-    return f"There is no token {name}. Nothing changed; baton token list shows them."
+    return (
+        f"There is no token {name} that opens anything. Nothing changed; baton token list shows"
+        " them all."
+    )
 
 
 def no_tokens() -> str:

@@ -77,6 +77,8 @@ async def test_cancel_in_the_middle_of_a_step_frees_the_worktree(
     await ana.sees_status(run_id, "cancelled")
     assert time.monotonic() - before < 10
     assert (await ana.says(f"/cancel {run_id}")).word == "already_cancelled"
+    told = (await ana.says(f"/status {run_id}")).reply
+    assert f"cancelled by {ana.name} in a terminal" in told
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="setsid and /proc are Linux's")

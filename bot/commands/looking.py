@@ -44,7 +44,7 @@ def _cancelled_by(context: Context, run: Run) -> Change | None:
     if run.status is not RunStatus.CANCELLED:
         return None
     for event in reversed(context.tx.watching.transitions(run.id)):
-        if event.outcome == Word.CANCELLED:
+        if event.verb == "cancel":
             return Change(event.actor, event.door, event.at, event.name)
     return run.changed
 

@@ -97,6 +97,24 @@ async def test_cancel_is_asked_about_and_then_done(web: Web, ana: Visitor, ben: 
     await ana.sees(".history", f"Cancelled by {ana.name} on the web page")
 
 
+async def test_what_is_open_stays_open_when_a_notice_goes(
+    web: Web, ana: Visitor, ben: Person
+) -> None:
+    run_id = await ben.starts("/run slow")
+    await ana.opens_run(run_id)
+    await ana.sees("#log", "waiting")
+    run = await web.run(run_id)
+    assert await web.service.store.write(lambda tx: tx.work.notice(run, "One change was left."))
+    await ana.sees("#notice", "One change was left.")
+    await ana.page.get_by_text("The same in words").click()
+    await ana.page.evaluate("document.getElementById('log').marked = true")
+    await ben.says(f"/cancel {run_id}")
+    await ana.sees("#ended", f"Cancelled by {ben.name} in a terminal")
+    await ana.misses("#notice")
+    assert await ana.page.evaluate("document.getElementById('log').marked")
+    assert await ana.page.evaluate("document.querySelector('#of-steps details').open")
+
+
 async def test_cancel_by_keyboard_alone(ana: Visitor, ben: Person) -> None:
     run_id = await ben.starts("/run slow")
     await ana.opens_run(run_id)
