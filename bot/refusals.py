@@ -76,7 +76,10 @@ def foreign_origin() -> str:
 
 def opens_nothing() -> str:
     """A failed sign-in."""
-    return "That opens nothing: it was revoked or used up, or mistyped. Ask for a new token."
+    return (
+        "That opens nothing: it was revoked or used up, or mistyped. Ask for a new token, or take the"
+        " link that the newest start printed."
+    )
 
 
 def too_many_sign_ins() -> str:

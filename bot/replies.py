@@ -365,7 +365,10 @@ def works_elsewhere(run: Run) -> str:
 
 def delivery_reused() -> str:
     """Same delivery key, other content."""
-    return "That delivery id was used before for another command. Nothing changed; use a new one."
+    return (
+        "That delivery id (at the API, Idempotency-Key) was used before for another command. Nothing"
+        " changed; use a new one."
+    )
 
 
 def takes_no_messages() -> str:
