@@ -77,8 +77,8 @@ def foreign_origin() -> str:
 def opens_nothing() -> str:
     """A failed sign-in."""
     return (
-        "That opens nothing: it was revoked or used up, or mistyped. Ask for a new token, or take the"
-        " link that the newest start printed."
+        "That opens nothing: it was revoked or used up, or mistyped. Ask for a new token, or take"
+        " the link that the newest start printed."
     )
 
 

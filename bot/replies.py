@@ -366,8 +366,8 @@ def works_elsewhere(run: Run) -> str:
 def delivery_reused() -> str:
     """Same delivery key, other content."""
     return (
-        "That delivery id (at the API, Idempotency-Key) was used before for another command. Nothing"
-        " changed; use a new one."
+        "That delivery id (at the API, Idempotency-Key) was used before for another command."
+        " Nothing changed; use a new one."
     )
 
 
