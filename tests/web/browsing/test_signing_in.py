@@ -42,7 +42,8 @@ async def test_a_wrong_token_is_told_where_it_is_typed(stranger: Visitor) -> Non
     await stranger.sees("[role=alert]", "opens nothing")
     await stranger.has_focus("#token")
     await expect(stranger.at("#token")).to_have_accessible_description(
-        "That opens nothing: it was revoked or used up, or mistyped. Ask for a new token,"
+        "That opens nothing: it was revoked or used up, or mistyped. Ask for a new token, or take"
+        " the link that the newest start printed."
     )
 
 
