@@ -7,7 +7,7 @@ from bot.words import those
 
 def waits() -> str:
     """A command takes longer than one would think."""
-    return "Waiting for the database, which others keep locked or which does not answer..."
+    return "Waiting for the database: others may keep it locked, or it takes its time..."
 
 
 def plain_talk() -> str:

@@ -45,7 +45,7 @@ def command(options: argparse.Namespace) -> int:
 
 @contextmanager
 def _patience_told() -> Iterator[None]:
-    """Whoever waits for a database that others keep locked is told so."""
+    """Whoever waits for the database is told so."""
     waits = threading.Timer(_PATIENCE_SECONDS, print, (notices.waits(),), {"file": sys.stderr})
     waits.daemon = True
     waits.start()
