@@ -31,8 +31,7 @@ _PATIENCE_SECONDS = 1.0
 
 def command(options: argparse.Namespace) -> int:
     """Carry out one verb of the command table; returns its exit code."""
-    with _patience_told():
-        installation = bootstrap.install(options.config)
+    installation = bootstrap.install(options.config)
     if getattr(options, "here", False):
         return asyncio.run(_here(installation, options))
     with _patience_told():
